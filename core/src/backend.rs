@@ -1,0 +1,1 @@
+//! The Backend's rules, free of I/O: tokens, admission, queue order, guidance, merge, retention.

@@ -1,0 +1,1 @@
+//! Command admission and results: one effect and one result per command.

@@ -1,0 +1,1 @@
+//! Fetching the configuration and reading what it asks for.

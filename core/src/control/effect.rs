@@ -1,0 +1,101 @@
+//! Everything the control machine can ask for.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::credentials::Credentials;
+use crate::http::HttpRequest;
+use crate::id::{Incarnation, InstanceKey};
+use crate::log::LogLine;
+use crate::request::RequestKey;
+use crate::secret::Secret;
+
+/// An effect of the control machine. They are performed in order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Write a record and sync it before the next effect; answered by `Persisted`.
+    Persist(Record),
+    /// Send a request to the Backend; answered by `Answered`.
+    Send {
+        /// Which.
+        request: RequestKey,
+        /// The request.
+        http: HttpRequest,
+    },
+    /// Start a process and open its relay; answered by `Spawned` or `SpawnFailed`.
+    Spawn {
+        /// Its instance.
+        key: InstanceKey,
+        /// Which of the instance's processes.
+        incarnation: Incarnation,
+        /// What to start.
+        process: ProcessSpec,
+    },
+    /// End a process and everything it started: close its input, SIGTERM, wait, SIGKILL.
+    /// Answered by `Exited`.
+    Terminate {
+        /// Its instance.
+        key: InstanceKey,
+        /// Which of the instance's processes.
+        incarnation: Incarnation,
+        /// From SIGTERM to SIGKILL.
+        grace_ms: u64,
+    },
+    /// Have an instance's relay ask for its lists anew.
+    Relist {
+        /// The instance.
+        key: InstanceKey,
+        /// Which of the instance's processes.
+        incarnation: Incarnation,
+    },
+    /// Print a log line.
+    Log(LogLine),
+    /// End the daemon. Nothing follows.
+    Exit(Exit),
+}
+
+/// What survives a restart.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// The pairing.
+    Credentials(Credentials),
+    /// The last good configuration, as the Backend sent it; sealed on disk.
+    Configuration(Vec<u8>),
+    /// The pairing is void: remove the credentials.
+    Unpaired,
+}
+
+impl Record {
+    /// Its name, for answers and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Record::Credentials(_) => "credentials",
+            Record::Configuration(_) => "configuration",
+            Record::Unpaired => "unpaired",
+        }
+    }
+}
+
+/// A child process to start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProcessSpec {
+    /// The executable, a name from the allow list or an absolute path on it.
+    pub command: String,
+    /// Its arguments. No shell ever sees them.
+    pub args: Vec<String>,
+    /// Its own environment variables, added to a clean environment.
+    pub env: Vec<(String, Secret)>,
+    /// How long its handshake may take.
+    pub handshake_timeout_ms: u64,
+}
+
+/// Why the daemon ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// The process's exit code; the command line's help lists them.
+    pub code: u8,
+    /// What happened, for people. Empty after an ordinary shutdown.
+    pub error: String,
+    /// What to do about it.
+    pub hint: String,
+}

@@ -1,0 +1,1 @@
+//! JSON-RPC text: depth, duplicate keys, one message per line, envelopes over raw values.

@@ -1,0 +1,178 @@
+//! Every bound and every fixed duration, with its unit in its name.
+//!
+//! What an operator may choose is in [`Settings`]; its defaults are those of the product's
+//! specification (poll, heartbeat and event intervals, per-process limits).
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+
+use crate::time::{MINUTE, SECOND};
+
+/// Shortest wait after a failure.
+pub const BACKOFF_MIN_MS: u64 = 2 * SECOND;
+/// Longest wait after failures, and the cap of `Retry-After`.
+pub const BACKOFF_MAX_MS: u64 = 300 * SECOND;
+
+/// Poll interval while an immediate command waits.
+pub const POLL_IMMEDIATE_MS: u64 = 2 * SECOND;
+/// Poll interval after a high-priority command.
+pub const POLL_HIGH_MS: u64 = 10 * SECOND;
+/// Poll interval after any other command.
+pub const POLL_NORMAL_MS: u64 = 30 * SECOND;
+/// Poll interval when nothing waits; the longest the Backend may ask for.
+pub const POLL_QUIET_MS: u64 = 60 * SECOND;
+/// Poll interval in a maintenance window; the longest the Backend may ask for in one.
+pub const POLL_MAINTENANCE_MS: u64 = 300 * SECOND;
+/// Commands asked for by one poll.
+pub const POLL_LIMIT: u32 = 10;
+/// Time-out of a poll that is not held.
+pub const POLL_TIMEOUT_MS: u64 = 15 * SECOND;
+/// Longest hold of a poll, in the whole seconds of its `wait` parameter.
+pub const POLL_WAIT_MAX_SECONDS: u64 = 25;
+
+/// Time-out of `GET /api/health`.
+pub const HEALTH_TIMEOUT_MS: u64 = 5 * SECOND;
+/// Time-out of every other call to the Backend.
+pub const BACKEND_TIMEOUT_MS: u64 = 10 * SECOND;
+/// Longest body accepted from the Backend.
+pub const BACKEND_BODY_MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// Heartbeat interval, fixed.
+pub const HEARTBEAT_INTERVAL_MS: u64 = 30 * SECOND;
+/// Payload size above which a heartbeat is logged as a warning.
+pub const HEARTBEAT_LARGE_BYTES: usize = 64 * 1024;
+/// Tool names a heartbeat carries at most.
+pub const HEARTBEAT_TOOL_NAMES_MAX: usize = 500;
+/// Instances from which the normalised form is sent as well.
+pub const HEARTBEAT_NORMALIZED_FROM_INSTANCES: usize = 100;
+
+/// How long the first waiting event waits for company.
+pub const EVENT_WINDOW_MS: u64 = 3 * SECOND;
+/// First wait after a 429 on events; doubles up to [`EVENT_THROTTLE_MAX_MS`].
+pub const EVENT_THROTTLE_MIN_MS: u64 = 3 * SECOND;
+/// Longest wait after 429s on events.
+pub const EVENT_THROTTLE_MAX_MS: u64 = 48 * SECOND;
+/// Largest batch a Backend accepts.
+pub const EVENT_BATCH_MAX: usize = 100;
+
+/// Longest MCP message from a child or a client.
+pub const MESSAGE_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Deepest nesting of a message.
+pub const MESSAGE_MAX_DEPTH: usize = 128;
+/// Requests in flight at one child.
+pub const CALLS_IN_FLIGHT_MAX: usize = 1_024;
+/// How long a call may take unless it reports progress.
+pub const CALL_TIMEOUT_MS: u64 = 60 * SECOND;
+/// How long a call may take in all, progress or not.
+pub const CALL_TIMEOUT_MAX_MS: u64 = 30 * MINUTE;
+/// How long an `initialize` may take once the process runs.
+pub const HANDSHAKE_TIMEOUT_MS: u64 = 30 * SECOND;
+/// The same where the launcher may have to download the server first (`npx`, `uvx`).
+pub const HANDSHAKE_DOWNLOAD_TIMEOUT_MS: u64 = 300 * SECOND;
+/// How long listing tools, resources and prompts may take.
+pub const DISCOVERY_TIMEOUT_MS: u64 = 30 * SECOND;
+/// Pages followed in one list.
+pub const DISCOVERY_PAGES_MAX: usize = 100;
+/// Tools taken from one server.
+pub const TOOLS_MAX: usize = 10_000;
+
+/// From SIGTERM to SIGKILL.
+pub const TERMINATE_GRACE_MS: u64 = 10 * SECOND;
+/// How long the end of a killed process may take before it is reported as stuck.
+pub const TERMINATE_STUCK_MS: u64 = 30 * SECOND;
+
+/// Sliding window in which crashes count together.
+pub const CRASH_WINDOW_MS: u64 = 5 * MINUTE;
+/// Restarts within the window; the crash after them is final.
+pub const CRASH_RESTARTS_MAX: usize = 3;
+/// Uptime after which a crash is answered by a restart at once.
+pub const HEALTHY_UPTIME_MS: u64 = MINUTE;
+/// Delay of the first, second and third restart after a short life.
+pub const RESTART_DELAYS_MS: [u64; CRASH_RESTARTS_MAX] = [SECOND, 5 * SECOND, 15 * SECOND];
+
+/// Instances one satellite keeps.
+pub const INSTANCES_MAX: usize = 10_000;
+/// Commands whose outcome is remembered, to answer a repeated delivery.
+pub const COMMANDS_REMEMBERED_MAX: usize = 1_000;
+
+/// How long a session lives without traffic.
+pub const SESSION_IDLE_MS: u64 = 30 * MINUTE;
+/// Sessions of one subject.
+pub const SESSIONS_PER_SUBJECT_MAX: usize = 100;
+/// Sessions in all.
+pub const SESSIONS_MAX: usize = 20_000;
+/// Longest life of a cached introspection.
+pub const INTROSPECTION_CACHE_MS: u64 = 5 * MINUTE;
+/// Life of a cached refusal.
+pub const INTROSPECTION_NEGATIVE_CACHE_MS: u64 = 10 * SECOND;
+
+/// Lines of standard error passed on per second and process.
+pub const STDERR_LINES_PER_SECOND: u32 = 20;
+/// Bytes kept of a line of standard error.
+pub const STDERR_LINE_MAX_BYTES: usize = 1_024;
+
+const _: () = assert!(BACKOFF_MIN_MS < BACKOFF_MAX_MS);
+const _: () = assert!(POLL_QUIET_MS <= POLL_MAINTENANCE_MS);
+const _: () = assert!(EVENT_THROTTLE_MIN_MS < EVENT_THROTTLE_MAX_MS);
+
+/// What the operator chose.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The satellite's name: 10 to 32 of `a-z0-9_-`.
+    pub name: String,
+    /// The satellite's public base URL, if it has one.
+    pub public_url: Option<String>,
+    /// What this machine is, for the registration.
+    pub system: SystemInfo,
+    /// Poll interval until the Backend guides.
+    pub poll_interval_ms: u64,
+    /// Events in one batch.
+    pub event_batch_max: usize,
+    /// How long events wait for company.
+    pub event_window_ms: u64,
+    /// Events kept while the Backend is away.
+    pub event_queue_max: usize,
+    /// Idle time after which a process is ended; 0 never ends it.
+    pub idle_timeout_ms: u64,
+    /// Time after its start in which a process is not idle.
+    pub spawn_grace_ms: u64,
+    /// Instances with a process.
+    pub processes_max: usize,
+    /// How long a shutdown may take.
+    pub drain_budget_ms: u64,
+    /// Executables that a configuration may name.
+    pub allowed_commands: BTreeSet<String>,
+}
+
+/// What the machine is, as registration reports it.
+#[derive(Clone, Debug, Default)]
+pub struct SystemInfo {
+    /// Operating system and release.
+    pub os: String,
+    /// Processor architecture.
+    pub arch: String,
+    /// Memory in MiB.
+    pub memory_mb: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            name: String::new(),
+            public_url: None,
+            system: SystemInfo::default(),
+            poll_interval_ms: POLL_NORMAL_MS,
+            event_batch_max: 20,
+            event_window_ms: EVENT_WINDOW_MS,
+            event_queue_max: 10_000,
+            idle_timeout_ms: 300 * SECOND,
+            spawn_grace_ms: 60 * SECOND,
+            processes_max: 50,
+            drain_budget_ms: 20 * SECOND,
+            allowed_commands: ["npx", "node", "uvx", "python", "python3"]
+                .into_iter()
+                .map(String::from)
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The satellite link: pairing, verification, polling, maintenance, draining.

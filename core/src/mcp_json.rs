@@ -1,0 +1,1 @@
+//! The `mcp.json` that people already have.

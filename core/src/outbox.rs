@@ -1,0 +1,1 @@
+//! Events on their way to the Backend: numbered, batched, re-sent, bounded.

@@ -1,0 +1,1 @@
+//! Desired configuration against running instances: what must exist, what must go.

@@ -1,0 +1,176 @@
+//! The relay: one per instance, it owns the request table, the framing and the era of one MCP peer.
+//!
+//! It carries what it does not interpret token for token, gives requests ids of its own, and sees
+//! to it that every call ends in exactly one [`CallOutcome`]. It tells the control machine only
+//! what lifecycles need, as [`Report`]s.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use serde_json::value::RawValue;
+
+use crate::view::Inventory;
+
+/// Names a call of a client at this relay; the host chooses it and never reuses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub u64);
+
+/// What can happen to a relay.
+#[derive(Debug)]
+pub enum Event {
+    /// The pipes to the child are open: begin with the handshake.
+    Opened,
+    /// Bytes arrived on the child's standard output.
+    Read(Vec<u8>),
+    /// A client calls a method.
+    Called(Call),
+    /// A client no longer wants a call's answer.
+    Cancelled {
+        /// The call.
+        call: CallId,
+        /// The client's reason, if it gave one.
+        reason: Option<String>,
+    },
+    /// The control machine wants the lists asked for anew.
+    Relist,
+    /// The control machine wants to know whether the peer is alive.
+    Probed,
+    /// The child's standard output ended, or writing to it failed, or the child is gone.
+    Closed {
+        /// What is known of the end, for the callers.
+        reason: String,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// A call of a client.
+#[derive(Debug)]
+pub struct Call {
+    /// Its name at this relay.
+    pub id: CallId,
+    /// The JSON-RPC method.
+    pub method: String,
+    /// The `params`, word for word, with a line's worth of nothing in it: see [`crate::json`].
+    pub params: Option<Box<RawValue>>,
+    /// How long it may take, counted anew by each progress notification.
+    pub timeout_ms: u64,
+}
+
+/// What a relay asks for.
+#[derive(Debug)]
+pub enum Effect {
+    /// Write these bytes, whole lines, to the child's standard input.
+    Write(Vec<u8>),
+    /// End a call. Exactly one for each [`Event::Called`].
+    Answer {
+        /// The call.
+        call: CallId,
+        /// How it ended.
+        outcome: CallOutcome,
+    },
+    /// Pass a notification of the child to the client whose call it concerns.
+    ///
+    /// A progress token is the client's own again.
+    NotifyCall {
+        /// The call.
+        call: CallId,
+        /// The whole notification, one line of JSON without its newline.
+        message: Box<RawValue>,
+    },
+    /// Pass a notification that concerns no call to every client session of the instance.
+    NotifyAll {
+        /// The whole notification.
+        message: Box<RawValue>,
+    },
+    /// Tell the control machine.
+    Report(Report),
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub enum CallOutcome {
+    /// The child answered with a result, word for word. For a tool, `isError` may be set in it.
+    Result(Box<RawValue>),
+    /// The child answered with a JSON-RPC error object, word for word.
+    Error(Box<RawValue>),
+    /// The child never saw the call.
+    RejectedBeforeSend(Rejection),
+    /// The client took it back.
+    Cancelled,
+    /// The time-out passed; the child was told.
+    TimedOut {
+        /// How long it was waited for.
+        after_ms: u64,
+    },
+    /// The child ended, or its answer was lost: it may or may not have done the work.
+    OutcomeUnknown {
+        /// What happened, for people.
+        reason: String,
+    },
+}
+
+/// Why a call was never sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// The handshake is not over.
+    NotReady,
+    /// The child is gone.
+    Closed {
+        /// What is known of the end.
+        reason: String,
+    },
+    /// Too many calls are in flight.
+    TooManyCalls {
+        /// The bound.
+        limit: usize,
+    },
+    /// The message is larger than a child is sent.
+    TooLarge {
+        /// The bound in bytes.
+        limit: usize,
+    },
+}
+
+/// What lifecycles need to know of a relay.
+#[derive(Clone, Debug)]
+pub enum Report {
+    /// The handshake succeeded.
+    Initialized,
+    /// The lists are known: after the handshake, after a list change, or because they were wanted.
+    Listed(Arc<Inventory>),
+    /// The handshake or the lists failed; the peer is of no use.
+    Unusable {
+        /// The step that failed: `initialize`, `tools/list`, ….
+        step: &'static str,
+        /// What happened, for people.
+        reason: String,
+    },
+    /// A probe was answered, or was not answered in time.
+    Probe {
+        /// Whether it was.
+        answered: bool,
+    },
+    /// Traffic since the last report; at most one a second, and one when it ends.
+    Activity(Activity),
+    /// The child broke the protocol: garbage, an oversized line, an answer to nothing.
+    Violation {
+        /// What it did, without its content.
+        what: &'static str,
+        /// How often since the last report.
+        count: u64,
+    },
+}
+
+/// Traffic of a relay, in totals since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Messages sent to the child.
+    pub messages: u64,
+    /// Calls that ended in an error, a time-out or unknown.
+    pub errors: u64,
+    /// Calls in flight now.
+    pub in_flight: usize,
+}

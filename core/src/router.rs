@@ -1,0 +1,1 @@
+//! The routers: who may call what, the tool catalogue and its search, the meta tools.

@@ -1,0 +1,1 @@
+//! The lifecycle of one installation: the status of its best instance.

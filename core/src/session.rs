@@ -1,0 +1,1 @@
+//! Sessions of MCP clients, bound to subject, team and instance.

@@ -1,0 +1,1 @@
+//! The messages between satellite and Backend: every field of the contract, nothing else.
