@@ -1,5 +1,7 @@
 //! Exponential backoff with full jitter: a fleet that failed together does not return together.
 
+pub mod retry_after;
+
 use crate::limits;
 use crate::random::Random;
 
@@ -14,4 +16,60 @@ pub fn after_failures(failures: u32, retry_after_ms: Option<u64>, random: &mut R
     let wait = random.between(limits::BACKOFF_MIN_MS, ceiling);
     let floor = retry_after_ms.unwrap_or(0).min(limits::BACKOFF_MAX_MS);
     wait.max(floor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The rule in its plainest form: double from 4 s, one failure at a time, up to 300 s.
+    fn longest_wait(failures: u32) -> u64 {
+        let mut ceiling = 2_000;
+        for _ in 0..failures {
+            ceiling = (ceiling * 2).min(300_000);
+        }
+        ceiling
+    }
+
+    proptest! {
+        #[test]
+        fn a_wait_stays_between_two_seconds_and_the_doubled_ceiling(
+            failures in 0u32..200,
+            seed in any::<u64>(),
+        ) {
+            let wait = after_failures(failures, None, &mut Random::new(seed));
+            prop_assert!((2_000..=longest_wait(failures)).contains(&wait), "{wait}");
+        }
+
+        #[test]
+        fn the_other_side_can_lengthen_a_wait_to_five_minutes_and_never_shorten_it(
+            failures in 0u32..200,
+            asked in any::<u64>(),
+            seed in any::<u64>(),
+        ) {
+            let own = after_failures(failures, None, &mut Random::new(seed));
+            let wait = after_failures(failures, Some(asked), &mut Random::new(seed));
+            prop_assert_eq!(wait, own.max(asked.min(300_000)));
+        }
+    }
+
+    #[test]
+    fn waits_spread_over_the_whole_range() {
+        let mut random = Random::new(7);
+        let waits: alloc::vec::Vec<u64> =
+            (0..1_000).map(|_| after_failures(5, None, &mut random)).collect();
+        let ceiling = longest_wait(5);
+        let tenth = (ceiling - 2_000) / 10;
+        assert!(waits.iter().any(|wait| *wait < 2_000 + tenth));
+        assert!(waits.iter().any(|wait| *wait > ceiling - tenth));
+    }
+
+    #[test]
+    fn the_first_waits_grow_as_stated() {
+        assert_eq!(
+            (0..9).map(longest_wait).collect::<alloc::vec::Vec<_>>(),
+            [2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 256_000, 300_000]
+        );
+    }
 }
