@@ -59,6 +59,8 @@ pub const EVENT_BATCH_MAX: usize = 100;
 pub const MESSAGE_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Deepest nesting of a message.
 pub const MESSAGE_MAX_DEPTH: usize = 128;
+/// Messages in one batch.
+pub const MESSAGE_BATCH_MAX: usize = 100;
 /// Requests in flight at one child.
 pub const CALLS_IN_FLIGHT_MAX: usize = 1_024;
 /// How long a call may take unless it reports progress.
@@ -73,8 +75,16 @@ pub const HANDSHAKE_DOWNLOAD_TIMEOUT_MS: u64 = 300 * SECOND;
 pub const DISCOVERY_TIMEOUT_MS: u64 = 30 * SECOND;
 /// Pages followed in one list.
 pub const DISCOVERY_PAGES_MAX: usize = 100;
-/// Tools taken from one server.
+/// Tools taken from one server, and likewise resources, templates and prompts.
 pub const TOOLS_MAX: usize = 10_000;
+/// Bytes of definitions taken from one server.
+pub const INVENTORY_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Shortest time between two listings that a server's own changes cause.
+pub const RELIST_INTERVAL_MS: u64 = SECOND;
+/// How long a probe of a server may take.
+pub const PROBE_TIMEOUT_MS: u64 = 10 * SECOND;
+/// Shortest time between two reports of a relay's traffic.
+pub const ACTIVITY_INTERVAL_MS: u64 = SECOND;
 
 /// From SIGTERM to SIGKILL.
 pub const TERMINATE_GRACE_MS: u64 = 10 * SECOND;

@@ -53,7 +53,7 @@ pub struct Call {
     pub id: CallId,
     /// The JSON-RPC method.
     pub method: String,
-    /// The `params`, word for word, with a line's worth of nothing in it: see [`crate::json`].
+    /// The `params`, word for word, as [`crate::json::parse`] read them.
     pub params: Option<Box<RawValue>>,
     /// How long it may take, counted anew by each progress notification.
     pub timeout_ms: u64,
@@ -122,6 +122,11 @@ pub enum Rejection {
         /// What is known of the end.
         reason: String,
     },
+    /// The call itself is wrong; asking again will not help.
+    Malformed {
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// Too many calls are in flight.
     TooManyCalls {
         /// The bound.
@@ -141,7 +146,14 @@ pub enum Report {
     Initialized,
     /// The lists are known: after the handshake, after a list change, or because they were wanted.
     Listed(Arc<Inventory>),
-    /// The handshake or the lists failed; the peer is of no use.
+    /// Asking for the lists again failed. Those known before stay in force.
+    ListsStale {
+        /// The list that failed: `tools/list`.
+        step: &'static str,
+        /// What happened, for people.
+        reason: String,
+    },
+    /// The handshake or the first lists failed; the peer is of no use.
     Unusable {
         /// The step that failed: `initialize`, `tools/list`, ….
         step: &'static str,
@@ -153,7 +165,8 @@ pub enum Report {
         /// Whether it was.
         answered: bool,
     },
-    /// Traffic since the last report; at most one a second, and one when it ends.
+    /// Calls since the last report: at most one report a second, the last within a second of the
+    /// last call's end. What the relay asks for itself is no activity.
     Activity(Activity),
     /// The child broke the protocol: garbage, an oversized line, an answer to nothing.
     Violation {
@@ -162,15 +175,22 @@ pub enum Report {
         /// How often since the last report.
         count: u64,
     },
+    /// The pipes are closed, and every call in flight has been answered. The process may live on.
+    Closed {
+        /// What is known of the end.
+        reason: String,
+    },
 }
 
-/// Traffic of a relay, in totals since it was opened.
+/// Calls through a relay, in totals since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Activity {
-    /// Messages sent to the child.
+    /// Calls sent to the child.
     pub messages: u64,
     /// Calls that ended in an error, a time-out or unknown.
     pub errors: u64,
+    /// Answers that came after their call had ended.
+    pub late: u64,
     /// Calls in flight now.
     pub in_flight: usize,
 }
