@@ -116,6 +116,9 @@ pub const INTROSPECTION_CACHE_MS: u64 = 5 * MINUTE;
 /// Life of a cached refusal.
 pub const INTROSPECTION_NEGATIVE_CACHE_MS: u64 = 10 * SECOND;
 
+/// Largest `mcp.json` that is read.
+pub const MCP_JSON_MAX_BYTES: usize = 1024 * 1024;
+
 /// Lines of standard error passed on per second and process.
 pub const STDERR_LINES_PER_SECOND: u32 = 20;
 /// Bytes kept of a line of standard error.

@@ -1,1 +1,3 @@
-//! x
+//! Fuzz targets' bodies as ordinary functions.
+
+pub mod mcp_json;
