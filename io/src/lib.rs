@@ -2,4 +2,7 @@
 
 pub mod clock;
 pub mod driver;
+pub mod host;
 pub mod http_client;
+pub mod relay_task;
+pub mod relays;

@@ -1,0 +1,75 @@
+//! The seam to processes: what a relay needs of a child, wherever it runs. Linux is behind it in
+//! production, scripted peers in the simulation.
+
+use std::fmt;
+use std::future::Future;
+
+use satellite_core::control::{ProcessSpec, SpawnFailure};
+use satellite_core::id::{Incarnation, InstanceKey};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, oneshot};
+
+/// Starts processes, watches over them and ends them.
+pub trait ProcessHost: Clone + Send + Sync + 'static {
+    /// A child's standard input. Dropping it closes it.
+    type Stdin: AsyncWrite + Unpin + Send + 'static;
+    /// A child's standard output.
+    type Stdout: AsyncRead + Unpin + Send + 'static;
+    /// A child's standard error.
+    type Stderr: AsyncRead + Unpin + Send + 'static;
+
+    /// Starts a process. On an error nothing of it is left.
+    fn spawn(
+        &self,
+        launch: Launch,
+    ) -> impl Future<Output = Result<Process<Self>, SpawnFailure>> + Send;
+}
+
+/// A process to start.
+#[derive(Debug)]
+pub struct Launch {
+    /// Its instance.
+    pub key: InstanceKey,
+    /// Which of the instance's processes.
+    pub incarnation: Incarnation,
+    /// What to start.
+    pub process: ProcessSpec,
+    /// Orders to end it. Each carries the milliseconds from SIGTERM to SIGKILL.
+    pub terminate: mpsc::UnboundedReceiver<u64>,
+}
+
+/// A process that runs.
+#[derive(Debug)]
+pub struct Process<H: ProcessHost> {
+    /// Its process id.
+    pub pid: u32,
+    /// Its standard input.
+    pub stdin: H::Stdin,
+    /// Its standard output.
+    pub stdout: H::Stdout,
+    /// Its standard error.
+    pub stderr: H::Stderr,
+    /// Resolves when the process itself has exited.
+    pub exited: oneshot::Receiver<ProcessExit>,
+    /// Resolves when everything it started has ended too. Follows `exited`.
+    pub gone: oneshot::Receiver<()>,
+}
+
+/// How a process exited.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessExit {
+    /// Its exit code, unless a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it, e.g. `SIGKILL`.
+    pub signal: Option<String>,
+}
+
+impl fmt::Display for ProcessExit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.signal, self.code) {
+            (Some(signal), _) => write!(f, "the server was ended by {signal}"),
+            (None, Some(code)) => write!(f, "the server exited with code {code}"),
+            (None, None) => f.write_str("the server ended"),
+        }
+    }
+}
