@@ -2,7 +2,10 @@
 
 pub mod clock;
 pub mod driver;
+pub mod exit;
 pub mod host;
+pub mod http_client;
 pub mod http_client;
 pub mod relay_task;
 pub mod relays;
+pub mod settings;

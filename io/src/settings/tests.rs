@@ -1,0 +1,173 @@
+use super::variables::COMMAND_VARIABLES;
+use super::*;
+
+fn sources(pairs: &[(&str, &str)]) -> Sources {
+    Sources::from_variables(pairs.iter().map(|(name, value)| (name.into(), value.into()))).unwrap()
+}
+
+fn read(pairs: &[(&str, &str)]) -> Result<DaemonSettings, Exit> {
+    let mut all = vec![("DEPLOYSTACK_SATELLITE_NAME", "edge-satellite-01")];
+    all.extend(pairs);
+    DaemonSettings::read(&sources(&all))
+}
+
+/// A value for each variable that is not its default.
+const OTHER: &[(&str, &str)] = &[
+    ("DEPLOYSTACK_SATELLITE_NAME", "another-name"),
+    ("DEPLOYSTACK_BACKEND_URL", "https://cloud.example.com"),
+    ("SATELLITE_ALLOW_INSECURE_BACKEND", "true"),
+    ("DEPLOYSTACK_REGISTRATION_TOKEN", "deploystack_satellite_team_abc"),
+    ("SATELLITE_STATE_DIR", "/var/lib/satellite"),
+    ("HOST", "127.0.0.1"),
+    ("PORT", "0"),
+    ("DEPLOYSTACK_SATELLITE_URL", "https://sat.example.com/"),
+    ("DEPLOYSTACK_BACKEND_PUBLIC_URL", "https://public.example.com"),
+    ("DEPLOYSTACK_BACKEND_POLLING_INTERVAL", "45"),
+    ("SATELLITE_ALLOWED_HOSTS", "a.example, b.example"),
+    ("SATELLITE_ALLOWED_COMMANDS", "deno,/opt/bin/server"),
+    ("MCP_PROCESS_IDLE_TIMEOUT_SECONDS", "0"),
+    ("MCP_PROCESS_SPAWN_GRACE_PERIOD_SECONDS", "5"),
+    ("EVENT_BATCH_INTERVAL_MS", "100"),
+    ("EVENT_MAX_BATCH_SIZE", "100"),
+    ("EVENT_MAX_QUEUE_SIZE", "50"),
+    ("EVENT_FLUSH_TIMEOUT_MS", "100"),
+    ("LOG_LEVEL", "DEBUG"),
+    ("NODE_ENV", "production"),
+    ("LOG_RATE_LIMIT_PER_SECOND", "7"),
+    ("LOG_MAX_LINE_LENGTH_BYTES", "64"),
+    ("LOG_RATE_LIMIT_WARNING_INTERVAL_MS", "1"),
+    ("DEPLOYSTACK_RESOURCE_DOCUMENTATION", "https://docs.example.com/"),
+    ("DEPLOYSTACK_STATUS_SHOW_UPTIME", "false"),
+    ("DEPLOYSTACK_STATUS_SHOW_VERSION", "false"),
+    ("DEPLOYSTACK_STATUS_SHOW_MCP_DEBUG_ROUTE", "true"),
+    ("DEPLOYSTACK_SKIP_RUNTIME_CHECKS", "true"),
+    ("HOME", "/home/satellite"),
+    ("PATH", "/somewhere/else"),
+];
+
+#[test]
+fn every_variable_of_the_table_is_read() {
+    // `http://` beyond loopback, so that the permission has something to permit.
+    let permitted = [("DEPLOYSTACK_BACKEND_URL", "http://cloud.example.com")];
+    for variable in VARIABLES {
+        let value = OTHER.iter().find(|(name, _)| *name == variable.name);
+        let (name, value) =
+            *value.unwrap_or_else(|| panic!("no other value for {}", variable.name));
+        if name == "SATELLITE_ALLOW_INSECURE_BACKEND" {
+            assert!(read(&permitted).is_err());
+            assert!(read(&[permitted[0], (name, value)]).is_ok());
+            continue;
+        }
+        let plain = format!("{:?}", read(&[]).unwrap());
+        let changed = format!("{:?}", read(&[(name, value)]).unwrap());
+        assert_ne!(plain, changed, "{name} has no effect");
+    }
+}
+
+#[test]
+fn every_default_of_the_table_is_the_value_of_an_empty_environment() {
+    let plain = format!("{:?}", read(&[]).unwrap());
+    for variable in VARIABLES {
+        if !variable.default.is_empty() {
+            let stated = format!("{:?}", read(&[(variable.name, variable.default)]).unwrap());
+            assert_eq!(plain, stated, "{}", variable.name);
+        }
+    }
+}
+
+#[test]
+fn names_occur_once() {
+    let mut names: Vec<&str> =
+        VARIABLES.iter().chain(COMMAND_VARIABLES).map(|it| it.name).collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all);
+}
+
+#[test]
+fn a_flag_comes_before_the_environment_before_the_file_before_the_default() {
+    let directory = std::env::temp_dir().join(format!("satellite-settings-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let path = directory.join("satellite.toml");
+    std::fs::write(
+        &path,
+        "port = 4001\nhost = \"127.0.0.2\"\nsatellite_allowed_hosts = [\"a\", \"b\"]\n",
+    )
+    .unwrap();
+    let with = |environment: &[(&str, &str)], flag: Option<u16>| {
+        let sources = sources(environment).with_file(&path).unwrap().flag("PORT", "--port", flag);
+        let name = Some("edge-satellite-01");
+        DaemonSettings::read(&sources.flag("DEPLOYSTACK_SATELLITE_NAME", "--name", name)).unwrap()
+    };
+    assert_eq!(read(&[]).unwrap().listen.1, 3001);
+    assert_eq!(with(&[], None).listen, (String::from("127.0.0.2"), 4001));
+    assert_eq!(with(&[("PORT", "4002")], None).listen.1, 4002);
+    assert_eq!(with(&[("PORT", "4002")], Some(4003)).listen.1, 4003);
+    assert_eq!(with(&[("PORT", "")], None).listen.1, 4001);
+    assert_eq!(with(&[], None).surface.allowed_hosts.len(), 2);
+    for (text, problem) in [
+        ("prot = 1\n", "there is no setting \"prot\""),
+        ("port = [1]\n", "port must be a text"),
+        ("port = \n", "line 1"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let error = sources(&[]).with_file(&path).unwrap_err();
+        assert_eq!(error.code, crate::exit::USAGE);
+        assert!(error.error.contains(problem), "{error:?}");
+    }
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert!(sources(&[]).with_file(&path).unwrap_err().error.contains("cannot read"));
+}
+
+#[test]
+fn wrong_values_are_refused_with_what_is_allowed() {
+    for (name, value, problem) in [
+        ("DEPLOYSTACK_SATELLITE_NAME", "short", "has 5 characters"),
+        ("DEPLOYSTACK_SATELLITE_NAME", "Upper-Case-Name", "holds 'U'"),
+        ("PORT", "65536", "PORT is \"65536\""),
+        ("EVENT_MAX_BATCH_SIZE", "101", "EVENT_MAX_BATCH_SIZE"),
+        ("DEPLOYSTACK_BACKEND_POLLING_INTERVAL", "-1", "DEPLOYSTACK_BACKEND_POLLING_INTERVAL"),
+        ("DEPLOYSTACK_STATUS_SHOW_UPTIME", "maybe", "\"maybe\""),
+        ("LOG_LEVEL", "loud", "\"loud\""),
+        ("DEPLOYSTACK_BACKEND_URL", "cloud.example.com", "does not start with"),
+        ("DEPLOYSTACK_BACKEND_URL", "http://cloud.example.com", "in the clear"),
+        ("DEPLOYSTACK_BACKEND_URL", "https://u:secret@cloud.example.com", "a user, a password"),
+        ("DEPLOYSTACK_SATELLITE_URL", "ftp://x", "does not start with"),
+    ] {
+        let error = read(&[(name, value)]).unwrap_err();
+        assert_eq!(error.code, crate::exit::USAGE);
+        assert!(error.error.contains(problem), "{error:?}");
+        assert!(!error.hint.is_empty());
+        assert!(!error.error.contains("secret"), "{error:?}");
+    }
+    let error = DaemonSettings::read(&sources(&[])).unwrap_err();
+    assert!(error.hint.contains("DEPLOYSTACK_SATELLITE_NAME"));
+}
+
+#[test]
+fn a_backend_in_the_clear_is_allowed_on_loopback_only() {
+    for url in ["http://localhost:3000/", "http://127.0.0.9:1", "http://[::1]:3000"] {
+        let settings = read(&[("DEPLOYSTACK_BACKEND_URL", url)]).unwrap();
+        assert_eq!(settings.backend_url, url.trim_end_matches('/'));
+    }
+    for url in ["http://127.0.0.1.example.com", "http://localhost.example.com", "http://10.0.0.1"] {
+        assert!(read(&[("DEPLOYSTACK_BACKEND_URL", url)]).is_err(), "{url}");
+    }
+}
+
+#[test]
+fn settings_without_effect_are_named_in_one_warning() {
+    let settings = read(&[("NSJAIL_MEMORY_LIMIT_MB", "1"), ("MCP_USE_TMPFS", "true")]).unwrap();
+    assert_eq!(
+        settings.warnings,
+        ["these settings have no effect here: MCP_USE_TMPFS, NSJAIL_MEMORY_LIMIT_MB"]
+    );
+    assert!(read(&[]).unwrap().warnings.is_empty());
+}
+
+#[test]
+fn debug_output_shows_no_secret() {
+    let settings = read(&[("DEPLOYSTACK_REGISTRATION_TOKEN", "topsecret")]).unwrap();
+    assert!(!format!("{settings:?}").contains("topsecret"));
+}
