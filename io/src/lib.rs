@@ -5,7 +5,6 @@ pub mod driver;
 pub mod exit;
 pub mod host;
 pub mod http_client;
-pub mod http_client;
 pub mod relay_task;
 pub mod relays;
 pub mod settings;
