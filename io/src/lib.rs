@@ -1,6 +1,7 @@
 //! Performs what `satellite-core` decides: sockets, processes, files, the clock and the command line.
 
 pub mod clock;
+pub mod demo;
 pub mod driver;
 pub mod exit;
 pub mod host;
