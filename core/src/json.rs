@@ -12,6 +12,7 @@ mod tests;
 
 pub use depth::{TooDeep, check_depth};
 pub use envelope::{Answer, Fault, Id, Invalid, Message, Parsed, elements, parse};
+pub(crate) use envelope::{number, present, text_of};
 pub use line::{append_one_line, one_line};
 pub use rewrite::{
     Ambiguous, CODE_INTERNAL_ERROR, CODE_INVALID_PARAMS, CODE_INVALID_REQUEST,

@@ -4,6 +4,18 @@
 //! to it that every call ends in exactly one [`CallOutcome`]. It tells the control machine only
 //! what lifecycles need, as [`Report`]s.
 
+mod calls;
+mod discovery;
+mod framing;
+mod handshake;
+mod inventory;
+mod machine;
+mod peer;
+mod reporting;
+mod table;
+#[cfg(test)]
+mod tests;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -12,6 +24,9 @@ use alloc::vec::Vec;
 use serde_json::value::RawValue;
 
 use crate::view::Inventory;
+
+pub use framing::{Frame, Framer, Frames, Outline};
+pub use machine::{Relay, RelaySettings};
 
 /// Names a call of a client at this relay; the host chooses it and never reuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

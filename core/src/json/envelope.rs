@@ -157,7 +157,7 @@ struct Envelope<'a> {
 }
 
 /// Keeps a present `null` apart from an absent key.
-pub(super) fn present<'de, D: Deserializer<'de>>(
+pub(crate) fn present<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
