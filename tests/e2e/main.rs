@@ -1,0 +1,17 @@
+//! End to end: the real program with real clients and real servers, most of which nobody here
+//! wrote. Each test starts its own Backend and satellite on free ports and a directory of its own.
+//!
+//! Nothing here asserts a duration: what must come is waited for, with a bound that only a hang
+//! reaches.
+
+mod bad_input;
+mod clients;
+mod crashes;
+mod daemon;
+mod fleet;
+mod gate;
+mod harness;
+mod heartbeat;
+mod mcp;
+mod peer;
+mod real_servers;
