@@ -1,0 +1,104 @@
+//! Data of events about what went wrong.
+
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+
+use super::kinds::Bounds;
+use crate::id::TeamId;
+use crate::wire::lenient;
+
+/// `config.error`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigError {
+    /// What kind of failure.
+    pub error_type: ConfigErrorType,
+    /// What happened, for people.
+    pub error_message: String,
+    /// The status code, if there was an answer. `null` if not.
+    #[serde(default)]
+    pub status_code: Option<u16>,
+    /// Seconds until the next attempt.
+    #[serde(deserialize_with = "lenient::whole")]
+    pub retry_in: u64,
+}
+
+impl Bounds for ConfigError {}
+
+/// Why a configuration could not be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConfigErrorType {
+    /// The Backend could not be reached.
+    Network,
+    /// It refused the key.
+    Auth,
+    /// It failed, or its answer could not be read.
+    ServerError,
+}
+
+/// `security.auth.failed`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecurityAuthFailed {
+    /// The team, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team_id: Option<TeamId>,
+    /// The client, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Why it was refused.
+    pub reason: String,
+    /// Its address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip_address: Option<String>,
+}
+
+impl Bounds for SecurityAuthFailed {}
+
+/// `resource.limit.exceeded`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LimitExceeded {
+    /// The team.
+    pub team_id: TeamId,
+    /// Of what there was too little.
+    pub resource_type: ResourceType,
+    /// How much was used.
+    #[serde(serialize_with = "lenient::finite")]
+    pub current_value: f64,
+    /// How much may be.
+    #[serde(serialize_with = "lenient::finite")]
+    pub limit_value: f64,
+}
+
+impl Bounds for LimitExceeded {}
+
+/// What there can be too little of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResourceType {
+    /// Processor time.
+    Cpu,
+    /// Memory.
+    Memory,
+    /// Processes.
+    Processes,
+}
+
+/// `satellite.events.gap`: an addition, so that nothing is lost silently.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsGap {
+    /// The number of the first event lost.
+    pub from_seq: u64,
+    /// The number of the last event lost.
+    pub to_seq: u64,
+    /// How many were lost.
+    pub count: u64,
+    /// Why, for people.
+    pub reason: String,
+}
+
+impl Bounds for EventsGap {
+    fn complaint(&self) -> Option<&'static str> {
+        (self.to_seq < self.from_seq).then_some("data: `to_seq`: must not be less than `from_seq`")
+    }
+}
