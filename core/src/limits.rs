@@ -30,6 +30,8 @@ pub const POLL_TIMEOUT_MS: u64 = 15 * SECOND;
 /// Longest hold of a poll, in the whole seconds of its `wait` parameter.
 pub const POLL_WAIT_MAX_SECONDS: u64 = 25;
 
+/// Registrations tried while the failures are of the kind that passes.
+pub const REGISTRATION_ATTEMPTS_MAX: u32 = 6;
 /// Time-out of `GET /api/health`.
 pub const HEALTH_TIMEOUT_MS: u64 = 5 * SECOND;
 /// Time-out of every other call to the Backend.
@@ -54,6 +56,11 @@ pub const EVENT_THROTTLE_MIN_MS: u64 = 3 * SECOND;
 pub const EVENT_THROTTLE_MAX_MS: u64 = 48 * SECOND;
 /// Largest batch a Backend accepts.
 pub const EVENT_BATCH_MAX: usize = 100;
+/// Bytes of events in one batch; a single larger event still goes, alone. Half of what common
+/// servers take as a body.
+pub const EVENT_BATCH_MAX_BYTES: usize = 512 * 1024;
+/// Bytes of events kept while the Backend is away.
+pub const EVENT_QUEUE_MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Longest MCP message from a child or a client.
 pub const MESSAGE_MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -102,8 +109,17 @@ pub const RESTART_DELAYS_MS: [u64; CRASH_RESTARTS_MAX] = [SECOND, 5 * SECOND, 15
 
 /// Instances one satellite keeps.
 pub const INSTANCES_MAX: usize = 10_000;
+/// Commands that wait for their turn.
+pub const COMMANDS_WAITING_MAX: usize = 1_000;
 /// Commands whose outcome is remembered, to answer a repeated delivery.
 pub const COMMANDS_REMEMBERED_MAX: usize = 1_000;
+/// Longest result of one command; a longer one is replaced by a note.
+pub const COMMAND_RESULT_MAX_BYTES: usize = 256 * 1024;
+/// Bytes of all remembered results.
+pub const COMMAND_RESULTS_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// After this long a command has failed and the next one has its turn. Longer than any start of a
+/// server, its download included.
+pub const COMMAND_TIMEOUT_MS: u64 = 10 * MINUTE;
 
 /// How long a session lives without traffic.
 pub const SESSION_IDLE_MS: u64 = 30 * MINUTE;
