@@ -1,1 +1,270 @@
-//! Fetching the configuration and reading what it asks for.
+//! The configuration's way from the Backend to the satellite: fetched when told to, one request in
+//! flight, unchanged ones recognised by their `ETag`, failures tried again.
+
+mod applied;
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::backoff;
+use crate::credentials::Credentials;
+use crate::http::{HttpAnswer, HttpFailure, HttpRequest};
+use crate::link::{answer, request};
+use crate::log::{Level, LogLine};
+use crate::machine::{Deadline, Machine, Verdict};
+use crate::random::Random;
+use crate::request::{Channel, RequestKey};
+use crate::time::Timestamp;
+use crate::wire;
+use crate::wire::event::ConfigErrorType;
+
+pub use crate::wire::configuration::Rejected;
+pub use applied::{Applied, FetchFailure};
+
+/// An event of the configuration.
+#[derive(Debug)]
+pub enum Event {
+    /// Credentials may be used: the first fetch starts.
+    Paired(Credentials),
+    /// The last good configuration was found on disk.
+    Restored(Vec<u8>),
+    /// The configuration may have changed. Answered by `Apply`, `Unchanged` or `FetchFailed`.
+    RefreshRequested,
+    /// A request of channel `Configuration` ended.
+    Answered {
+        /// Which.
+        request: RequestKey,
+        /// How.
+        answer: Result<HttpAnswer, HttpFailure>,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// An effect of the configuration.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, moved once")]
+pub enum Effect {
+    /// Send a request to the Backend; answered by `Answered`.
+    Send {
+        /// Which.
+        request: RequestKey,
+        /// The request.
+        http: HttpRequest,
+    },
+    /// Make a configuration the one in force.
+    Apply(Applied),
+    /// The Backend confirmed the configuration in force.
+    Unchanged,
+    /// A fetch failed; the next one follows by itself.
+    FetchFailed(FetchFailure),
+    /// Print a log line.
+    Log(LogLine),
+}
+
+/// What the machine is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing is wanted, or nobody can be asked yet.
+    Idle,
+    /// A request is on its way.
+    InFlight {
+        number: u64,
+        /// The configuration may have changed since: the answer is out of date before it comes.
+        again: bool,
+    },
+    /// The last request failed.
+    Pausing { until: Timestamp },
+}
+
+/// The configuration's way to the satellite.
+#[derive(Debug)]
+pub struct Configuration {
+    random: Random,
+    credentials: Option<Credentials>,
+    phase: Phase,
+    requests: u64,
+    failures: u32,
+    /// The `ETag` of the configuration in force, if it came from the Backend with one.
+    etag: Option<String>,
+    /// The hash of the configuration in force.
+    hash: Option<String>,
+    /// Whether the last answer was passed over as out of date. Not twice in a row: under a stream
+    /// of refreshes one has to be used.
+    passed_over: bool,
+}
+
+impl Configuration {
+    /// Nothing fetched, nothing in force.
+    pub fn new(random: Random) -> Self {
+        Configuration {
+            random,
+            credentials: None,
+            phase: Phase::Idle,
+            requests: 0,
+            failures: 0,
+            etag: None,
+            hash: None,
+            passed_over: false,
+        }
+    }
+
+    fn fetch(&mut self, out: &mut Vec<Effect>) {
+        let Some(credentials) = &self.credentials else { return };
+        let path = wire::path::config(&credentials.satellite_id);
+        let mut http = request::get(credentials, path);
+        http.headers.extend(self.etag.clone().map(|etag| ("if-none-match".to_string(), etag)));
+        self.requests += 1;
+        self.phase = Phase::InFlight { number: self.requests, again: false };
+        let request = RequestKey { channel: Channel::Configuration, number: self.requests };
+        out.push(Effect::Send { request, http });
+    }
+
+    /// The configuration on disk serves until the Backend sends its own, and not after.
+    fn restored(&mut self, raw: Vec<u8>, out: &mut Vec<Effect>) -> Verdict {
+        if self.hash.is_some() {
+            return Verdict::Ignored("a configuration is in force");
+        }
+        match Applied::read(raw, None) {
+            Ok(applied) => {
+                self.hash = Some(applied.config_hash.clone());
+                out.push(Effect::Apply(applied));
+            }
+            Err(error) => out.push(Effect::Log(
+                LogLine::new(Level::Warn, "The stored configuration cannot be read; it is ignored")
+                    .with("error", &error),
+            )),
+        }
+        Verdict::Handled
+    }
+
+    fn answered(
+        &mut self,
+        now: Timestamp,
+        again: bool,
+        answer: Result<HttpAnswer, HttpFailure>,
+        out: &mut Vec<Effect>,
+    ) {
+        self.phase = Phase::Idle;
+        if again && !self.passed_over && answer.is_ok() {
+            self.passed_over = true;
+            return self.fetch(out);
+        }
+        self.passed_over = false;
+        let failure = match answer {
+            Ok(received) if received.status == 304 && self.hash.is_some() => {
+                self.failures = 0;
+                out.push(Effect::Unchanged);
+                None
+            }
+            Ok(received) if received.is_success() => self.received(received, out).err(),
+            other => Some(failure_of(&other, now)),
+        };
+        if let Some(failure) = failure {
+            self.failed(now, failure, out);
+        }
+        if again {
+            self.fetch(out);
+        }
+    }
+
+    fn received(&mut self, answer: HttpAnswer, out: &mut Vec<Effect>) -> Result<(), Failed> {
+        let HttpAnswer { status, etag, body, elapsed_ms, .. } = answer;
+        let mut applied = Applied::read(body, Some(elapsed_ms)).map_err(|error| Failed {
+            kind: ConfigErrorType::ServerError,
+            error,
+            status: Some(status),
+            asked: None,
+        })?;
+        applied.change_detected = self.hash.as_ref() != Some(&applied.config_hash);
+        self.failures = 0;
+        self.etag = etag;
+        self.hash = Some(applied.config_hash.clone());
+        out.push(Effect::Apply(applied));
+        Ok(())
+    }
+
+    fn failed(&mut self, now: Timestamp, failed: Failed, out: &mut Vec<Effect>) {
+        self.failures = self.failures.saturating_add(1);
+        let wait = backoff::after_failures(self.failures, failed.asked, &mut self.random);
+        self.phase = Phase::Pausing { until: now.after(wait) };
+        out.push(Effect::Log(
+            LogLine::new(Level::Warn, "The configuration could not be fetched")
+                .with("operation", "configure")
+                .with("error", &failed.error)
+                .with("failures", self.failures)
+                .with("next_attempt_ms", wait),
+        ));
+        out.push(Effect::FetchFailed(FetchFailure {
+            error_type: failed.kind,
+            error_message: failed.error,
+            status_code: failed.status,
+            retry_in_ms: wait,
+        }));
+    }
+}
+
+/// Why a fetch failed.
+struct Failed {
+    kind: ConfigErrorType,
+    error: String,
+    status: Option<u16>,
+    asked: Option<u64>,
+}
+
+fn failure_of(answer: &Result<HttpAnswer, HttpFailure>, now: Timestamp) -> Failed {
+    let status = answer.as_ref().ok().map(|received| received.status);
+    let kind = match status {
+        None => ConfigErrorType::Network,
+        Some(401 | 403) => ConfigErrorType::Auth,
+        Some(_) => ConfigErrorType::ServerError,
+    };
+    Failed { kind, error: answer::describe(answer), status, asked: answer::asked_wait(answer, now) }
+}
+
+impl Machine for Configuration {
+    type Event = Event;
+    type Effect = Effect;
+
+    fn handle(&mut self, now: Timestamp, event: Event, out: &mut Vec<Effect>) -> Verdict {
+        match event {
+            Event::Paired(credentials) => {
+                self.credentials = Some(credentials);
+                if matches!(self.phase, Phase::Idle) {
+                    self.fetch(out);
+                }
+                Verdict::Handled
+            }
+            Event::Restored(raw) => self.restored(raw, out),
+            Event::RefreshRequested => {
+                match &mut self.phase {
+                    Phase::InFlight { again, .. } => *again = true,
+                    // Whoever asks has heard from the Backend: no reason to wait any longer.
+                    Phase::Idle | Phase::Pausing { .. } => self.fetch(out),
+                }
+                Verdict::Handled
+            }
+            Event::Answered { request, answer } => match self.phase {
+                Phase::InFlight { number, again } if number == request.number => {
+                    self.answered(now, again, answer, out);
+                    Verdict::Handled
+                }
+                _ => Verdict::Ignored("late"),
+            },
+            Event::Tick => match self.phase {
+                Phase::Pausing { until } if until <= now => {
+                    self.fetch(out);
+                    Verdict::Handled
+                }
+                _ => Verdict::Ignored("nothing is due"),
+            },
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Deadline> {
+        match self.phase {
+            Phase::Pausing { until } => Some(Deadline::new(until, "configuration again")),
+            Phase::Idle | Phase::InFlight { .. } => None,
+        }
+    }
+}
