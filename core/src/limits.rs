@@ -6,7 +6,7 @@
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 
-use crate::time::{MINUTE, SECOND};
+use crate::time::{HOUR, MINUTE, SECOND};
 
 /// Shortest wait after a failure.
 pub const BACKOFF_MIN_MS: u64 = 2 * SECOND;
@@ -123,12 +123,16 @@ pub const COMMAND_TIMEOUT_MS: u64 = 10 * MINUTE;
 
 /// How long a session lives without traffic.
 pub const SESSION_IDLE_MS: u64 = 30 * MINUTE;
+/// How long a session that was just used is not taken for its owner's next one.
+pub const SESSION_YOUNG_MS: u64 = MINUTE;
 /// Sessions of one subject.
 pub const SESSIONS_PER_SUBJECT_MAX: usize = 100;
 /// Sessions in all.
 pub const SESSIONS_MAX: usize = 20_000;
 /// Longest life of a cached introspection.
 pub const INTROSPECTION_CACHE_MS: u64 = 5 * MINUTE;
+/// How long an identity that was confirmed stays good while the Backend can't be asked.
+pub const INTROSPECTION_OUTAGE_MS: u64 = HOUR;
 /// Life of a cached refusal.
 pub const INTROSPECTION_NEGATIVE_CACHE_MS: u64 = 10 * SECOND;
 

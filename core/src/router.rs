@@ -1,1 +1,16 @@
-//! The routers: who may call what, the tool catalogue and its search, the meta tools.
+//! What MCP clients may see and do: one authorisation point, one catalogue, two routers' rules.
+//!
+//! Everything here reads the published [`crate::view::View`] and an identity; nothing here waits,
+//! calls or remembers. The surface in io carries the outcome to clients.
+
+pub mod authorise;
+pub mod catalogue;
+pub mod identity;
+pub mod meta_tools;
+pub mod protocol;
+pub mod resources;
+pub mod search;
+
+pub use authorise::{Denial, DenialKind, instance_by_token, router_access};
+pub use catalogue::Catalogue;
+pub use identity::{Audience, Scope, Subject};

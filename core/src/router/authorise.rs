@@ -1,0 +1,282 @@
+//! The one authorisation point. Both routers, every method and every protocol revision pass here.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+
+use super::identity::{Scope, Subject};
+use crate::id::InstanceKey;
+use crate::time::Timestamp;
+use crate::view::{InstanceStatus, InstanceView, View};
+
+/// What every instance token starts with; 64 hexadecimal digits follow.
+pub const INSTANCE_TOKEN_PREFIX: &str = "ds_inst_";
+const INSTANCE_TOKEN_LENGTH: usize = INSTANCE_TOKEN_PREFIX.len() + 64;
+
+/// A refusal: what kind, and what to tell the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// What kind of refusal it is.
+    pub kind: DenialKind,
+    /// What happened and what to do next, for people.
+    pub text: String,
+}
+
+impl Denial {
+    /// A refusal of `kind` with the words `text`.
+    pub fn new(kind: DenialKind, text: impl Into<String>) -> Self {
+        Denial { kind, text: text.into() }
+    }
+}
+
+/// Kinds of refusals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DenialKind {
+    /// No access token was sent.
+    TokenMissing,
+    /// The access token is not accepted, or nobody could be asked about it.
+    TokenInvalid,
+    /// The access token lacks a scope.
+    ScopeMissing(Scope),
+    /// The satellite serves another team.
+    WrongTeam,
+    /// The instance token is missing, malformed, or leads nowhere.
+    InstanceToken,
+    /// The instance token is good, but not for this path.
+    InstancePath,
+    /// No such tool or resource, or not this user's.
+    TargetUnknown,
+    /// The arguments are wrong.
+    Arguments,
+    /// An administrator switched the tool off.
+    ToolDisabled,
+    /// The instance can't serve until somebody acts.
+    InstanceBlocked(InstanceStatus),
+}
+
+/// How a refusal reaches the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presentation {
+    /// An HTTP status, with a JSON-RPC error of this code as the body.
+    Http {
+        /// The status.
+        status: u16,
+        /// The JSON-RPC code.
+        code: i64,
+    },
+    /// Status 200 and a JSON-RPC error.
+    Error {
+        /// The JSON-RPC code.
+        code: i64,
+    },
+    /// A tool result with `isError`, so that a model can read it.
+    ToolResult,
+}
+
+impl DenialKind {
+    /// How it reaches the client.
+    pub fn presentation(self) -> Presentation {
+        match self {
+            DenialKind::TokenMissing | DenialKind::InstanceToken => {
+                Presentation::Http { status: 401, code: -32_001 }
+            }
+            DenialKind::TokenInvalid => Presentation::Http { status: 401, code: -32_002 },
+            DenialKind::ScopeMissing(_) => Presentation::Http { status: 403, code: -32_004 },
+            DenialKind::WrongTeam => Presentation::Http { status: 403, code: -32_003 },
+            DenialKind::InstancePath => Presentation::Http { status: 404, code: -32_004 },
+            DenialKind::TargetUnknown | DenialKind::Arguments => {
+                Presentation::Error { code: crate::json::CODE_INVALID_PARAMS }
+            }
+            DenialKind::ToolDisabled | DenialKind::InstanceBlocked(_) => Presentation::ToolResult,
+        }
+    }
+
+    /// The `error` of RFC 6750 §3.1, where the refusal is about an access token.
+    pub fn oauth_error(self) -> Option<&'static str> {
+        match self {
+            DenialKind::TokenMissing | DenialKind::TokenInvalid => Some("invalid_token"),
+            DenialKind::ScopeMissing(_) => Some("insufficient_scope"),
+            _ => None,
+        }
+    }
+}
+
+/// Whether `subject` may use the routers of this satellite for what `scope` stands for.
+///
+/// # Errors
+///
+/// A [`Denial`] if the token has ended since it was looked up, is for a team this satellite does
+/// not serve, or lacks the scope.
+pub fn router_access(
+    view: &View,
+    subject: &Subject,
+    scope: Scope,
+    now: Timestamp,
+) -> Result<(), Denial> {
+    if subject.expires.is_some_and(|end| end <= now) {
+        return Err(Denial::new(
+            DenialKind::TokenInvalid,
+            "The access token has expired. Refresh it or sign in again.",
+        ));
+    }
+    let own_team = view.satellite.as_ref().and_then(|satellite| satellite.team.as_ref());
+    if own_team.is_some_and(|team| *team != subject.team) {
+        return Err(Denial::new(
+            DenialKind::WrongTeam,
+            "This satellite serves another team. Sign in with the team it belongs to.",
+        ));
+    }
+    if !subject.has(scope) {
+        return Err(Denial::new(
+            DenialKind::ScopeMissing(scope),
+            format!(
+                "The access token lacks the scope {}. Sign in again and grant it.",
+                scope.as_str()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Which instance `token` opens at `path`.
+///
+/// The answer depends on nothing a stranger could probe: a token that belongs to no instance is
+/// refused in the same way at every path, and one that belongs to another instance finds nothing
+/// at any path but its own.
+///
+/// # Errors
+///
+/// [`DenialKind::InstanceToken`] or [`DenialKind::InstancePath`].
+pub fn instance_by_token<'v>(
+    view: &'v View,
+    path: &str,
+    token: Option<&str>,
+) -> Result<&'v Arc<InstanceView>, Denial> {
+    let Some(token) = token else {
+        return Err(Denial::new(
+            DenialKind::InstanceToken,
+            "The instance token is missing. Send it as `Authorization: Bearer ds_inst_…`.",
+        ));
+    };
+    let digits = token.strip_prefix(INSTANCE_TOKEN_PREFIX);
+    if token.len() != INSTANCE_TOKEN_LENGTH
+        || !digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    {
+        return Err(Denial::new(
+            DenialKind::InstanceToken,
+            "This is no instance token: it is `ds_inst_` and 64 hexadecimal digits. Copy it again \
+             from the installation's page.",
+        ));
+    }
+    let hash = hexadecimal(&Sha256::digest(token.as_bytes()).into());
+    let at_path = view.paths.get(path).and_then(|key| view.instances.get(key));
+    if let Some(instance) = at_path
+        && opens(instance, &hash)
+    {
+        return Ok(instance);
+    }
+    // Only a refusal looks further, and always at every instance.
+    let leads_elsewhere = view
+        .instances
+        .values()
+        .fold(Choice::from(0), |found, instance| found | matches(instance, &hash));
+    Err(if bool::from(leads_elsewhere) {
+        Denial::new(
+            DenialKind::InstancePath,
+            "No instance answers to this token at this path. Copy the URL and the token again \
+             from the installation's page.",
+        )
+    } else {
+        Denial::new(
+            DenialKind::InstanceToken,
+            "The instance token is not valid. Copy it again from the installation's page, or \
+             have it issued anew.",
+        )
+    })
+}
+
+fn opens(instance: &InstanceView, hash: &[u8; 64]) -> bool {
+    matches(instance, hash).into()
+}
+
+fn matches(instance: &InstanceView, hash: &[u8; 64]) -> Choice {
+    // Slices of unequal length, such as no hash at all, never match.
+    let stored = instance.address.as_ref().map_or("", |address| address.token_hash.as_str());
+    stored.as_bytes().ct_eq(hash)
+}
+
+/// Lower-case hexadecimal of a SHA-256.
+fn hexadecimal(hash: &[u8; 32]) -> [u8; 64] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
+    let mut text = [0; 64];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(hash) {
+        if let [high, low] = pair {
+            (*high, *low) = (digit(byte >> 4), digit(byte & 0xf));
+        }
+    }
+    text
+}
+
+/// Whether calls may be sent to an instance in its present status, starting it if need be.
+///
+/// `offline` and `error` let calls through: a call is how they recover.
+///
+/// # Errors
+///
+/// [`DenialKind::InstanceBlocked`] where only a person can help.
+pub fn callable(instance: &InstanceView) -> Result<(), Denial> {
+    let advice = match instance.status {
+        InstanceStatus::RequiresReauth => {
+            "it needs to be authorised again: open the installation's page and reconnect it"
+        }
+        InstanceStatus::PermanentlyFailed => {
+            "it crashed too often: look at its log, then restart it from the installation's page"
+        }
+        InstanceStatus::AwaitingUserConfig => {
+            "it waits for your own settings: fill them in on the installation's page"
+        }
+        _ => return Ok(()),
+    };
+    let mut text = format!("The server {} can't be used: {advice}.", instance.names.slug);
+    if let Some(message) = &instance.status_message {
+        text.push_str(" Last error: ");
+        text.push_str(message);
+    }
+    Err(Denial::new(DenialKind::InstanceBlocked(instance.status), text))
+}
+
+/// Whether `tool` may be called on an instance that the caller may use.
+///
+/// # Errors
+///
+/// [`DenialKind::ToolDisabled`], or what [`callable`] says.
+pub fn tool_callable(instance: &InstanceView, tool: &str) -> Result<(), Denial> {
+    if instance.disabled_tools.contains(tool) {
+        return Err(Denial::new(
+            DenialKind::ToolDisabled,
+            format!(
+                "The tool {tool} of {} is switched off. A team administrator can switch it on.",
+                instance.names.slug
+            ),
+        ));
+    }
+    callable(instance)
+}
+
+/// Whether `key` is an instance of `subject`: same user and same team.
+pub fn owns(subject: &Subject, key: &InstanceKey) -> bool {
+    key.user == subject.user && key.team == subject.team
+}
+
+/// The SHA-256 of an instance token as the configuration carries it.
+pub fn instance_token_hash(token: &str) -> String {
+    let digits = hexadecimal(&Sha256::digest(token.as_bytes()).into());
+    digits.iter().map(|digit| char::from(*digit)).collect()
+}
+
+#[cfg(test)]
+mod tests;
