@@ -1,3 +1,4 @@
 //! Fuzz targets' bodies as ordinary functions.
 
+pub mod json_rpc;
 pub mod mcp_json;
