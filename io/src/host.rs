@@ -1,6 +1,16 @@
 //! The seam to processes: what a relay needs of a child, wherever it runs. Linux is behind it in
 //! production, scripted peers in the simulation.
 
+mod environment;
+mod executables;
+mod linux;
+mod process_table;
+mod redaction;
+mod spawner;
+mod stderr;
+mod supervisor;
+mod sweep;
+
 use std::fmt;
 use std::future::Future;
 
@@ -8,6 +18,11 @@ use satellite_core::control::{ProcessSpec, SpawnFailure};
 use satellite_core::id::{Incarnation, InstanceKey};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
+
+pub use self::linux::{HostOptions, LinuxHost};
+pub(crate) use self::redaction::Redaction;
+pub(crate) use self::stderr::read as read_stderr;
+pub use self::sweep::sweep;
 
 /// Starts processes, watches over them and ends them.
 pub trait ProcessHost: Clone + Send + Sync + 'static {
