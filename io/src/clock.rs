@@ -1,4 +1,4 @@
-//! The one place that reads the wall clock: once, at the start.
+//! The one place that reads the wall clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -42,6 +42,13 @@ impl Clock {
         const FARTHEST_MS: u64 = 365 * satellite_core::time::DAY;
         self.origin + Duration::from_millis(at.since(self.wall).min(FARTHEST_MS))
     }
+}
+
+/// The wall clock's time, as log lines carry it. Machines get that of a [`Clock`].
+pub fn wall_time() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "this module is where the wall clock is read")]
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

@@ -9,3 +9,5 @@ pub mod http_client;
 pub mod relay_task;
 pub mod relays;
 pub mod settings;
+pub mod state_dir;
+pub mod telemetry;
