@@ -1,5 +1,7 @@
 //! Performs what `satellite-core` decides: sockets, processes, files, the clock and the command line.
 
+pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod demo;
 pub mod driver;

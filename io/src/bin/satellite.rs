@@ -1,1 +1,5 @@
-fn main() {}
+//! The `satellite` command.
+
+fn main() -> std::process::ExitCode {
+    satellite_io::cli::main()
+}

@@ -1,0 +1,81 @@
+//! The command line.
+
+mod administration;
+mod api;
+mod arguments;
+mod dev_file;
+mod output;
+mod status;
+mod tools;
+
+use std::ffi::OsString;
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use self::arguments::{Arguments, Command};
+use crate::exit::{DONE, Exit, fault, usage};
+use crate::settings::Sources;
+
+/// Where `dev` keeps what it creates, unless told otherwise.
+const DEV_DIRECTORY: &str = ".satellite";
+
+/// Runs the command of this process's arguments.
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let json = arguments.iter().any(|it| it == "--json");
+    let command = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments.command,
+        Err(error) => return misunderstood(&error, json),
+    };
+    match run(command) {
+        Ok(()) => ExitCode::from(DONE),
+        Err(exit) => {
+            output::failure(&exit, json);
+            ExitCode::from(exit.code)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Exit> {
+    if let Command::DemoServer = command {
+        let served = crate::demo::serve(io::stdin().lock(), io::stdout());
+        return served.map_err(|error| fault(format!("the connection broke: {error}"), ""));
+    }
+    let sources = Sources::from_process()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+            fault(format!("cannot start: {error}"), "check the limits of this user")
+        })?;
+    let outcome = runtime.block_on(async {
+        match command {
+            Command::Tools(arguments) => tools::tools(&arguments).await,
+            Command::Call(arguments) => tools::call(&arguments).await,
+            Command::Status(arguments) => status::run(&arguments).await,
+            Command::Administration(command) => administration::run(&command, &sources).await,
+            Command::DemoServer => Ok(()),
+        }
+    });
+    // A thread that waits for a file or a name would keep the process alive.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// What clap has to say: help and version, or what is wrong with the command line.
+fn misunderstood(error: &clap::Error, json: bool) -> ExitCode {
+    let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if json && !is_help {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        output::failure(&usage(first, "see satellite --help"), true);
+    } else {
+        // Nobody is left to tell if this fails.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(crate::exit::USAGE))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,363 @@
+//! The administration commands: each is one request to the Backend's API.
+
+mod requests;
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use satellite_core::secret::Secret;
+use satellite_core::wire::path::escape;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use self::requests::{ApiRequest, Shown, commands_of, request};
+use super::api::Api;
+use super::output;
+use crate::exit::{Exit, fault, usage};
+use crate::settings::{Sources, backend_url};
+
+/// Administration through the Backend's API.
+#[derive(Debug, Subcommand)]
+pub(super) enum Administration {
+    /// Registration tokens, with which satellites pair.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  satellite token create                       for a satellite of everybody's
+  satellite token create --team team_1a2b --expires-in-hours 48"
+    )]
+    Token(TokenCommand),
+    /// Paired satellites.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  satellite satellite list
+  satellite satellite get sat_1a2b --json"
+    )]
+    Satellite(SatelliteCommand),
+    /// Teams.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  satellite team create \"Field engineering\"
+  satellite team list --json"
+    )]
+    Team(NamedCommand),
+    /// Users.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  satellite user create ada
+  satellite user delete user_1a2b"
+    )]
+    User(NamedCommand),
+    /// Server templates that teams install.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  satellite server create files --command npx --arg -y --arg @modelcontextprotocol/server-filesystem --arg /data
+  satellite server create docs --url https://docs.example.com/mcp"
+    )]
+    Server(ServerCommand),
+    /// Commands to a satellite.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  satellite command send --satellite sat_1a2b --type configure --wait
+  satellite command send --satellite sat_1a2b --type restart --payload '{\"installation_id\": \"inst_9\"}'"
+    )]
+    Command(QueueCommand),
+    /// What satellites reported.
+    #[command(after_help = "\
+Examples:
+  satellite events --satellite sat_1a2b
+  satellite events --satellite sat_1a2b --after 120 --json")]
+    Events {
+        /// The satellite.
+        #[arg(long, value_name = "ID")]
+        satellite: String,
+        /// Only what came after this sequence number.
+        #[arg(long, value_name = "SEQ")]
+        after: Option<u64>,
+        #[command(flatten)]
+        access: Access,
+    },
+}
+
+/// How the Backend is reached.
+#[derive(Debug, Args)]
+pub(super) struct Access {
+    /// The Backend [env: DEPLOYSTACK_BACKEND_URL] [default: http://localhost:3000]
+    #[arg(long, value_name = "URL")]
+    pub(super) backend: Option<String>,
+    /// The administration token, printed at a Backend's first start [env: SATELLITE_ADMIN_TOKEN]
+    #[arg(long, value_name = "TOKEN")]
+    pub(super) admin_token: Option<String>,
+    /// Print the API's own reply.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenCommand {
+    /// All registration tokens.
+    List(Access),
+    /// Issue one; it is shown this once.
+    Create {
+        /// The team whose satellite will pair [default: none, a satellite of everybody's]
+        #[arg(long, value_name = "ID")]
+        team: Option<String>,
+        /// Its life: up to 24 hours, for a team's 72 [default: 1, for a team's 24]
+        #[arg(long, value_name = "HOURS")]
+        expires_in_hours: Option<u32>,
+        #[command(flatten)]
+        access: Access,
+    },
+    /// Remove one that nobody has used.
+    Delete(Identified),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SatelliteCommand {
+    /// All satellites.
+    List(Access),
+    /// One satellite.
+    Get(Identified),
+    /// Remove one; its key stops working.
+    Delete(Identified),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum NamedCommand {
+    /// All of them.
+    List(Access),
+    /// One of them.
+    Get(Identified),
+    /// Create one.
+    Create {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[command(flatten)]
+        access: Access,
+    },
+    /// Remove one, with all that is its own.
+    Delete(Identified),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ServerCommand {
+    /// All server templates.
+    List(Access),
+    /// One server template.
+    Get(Identified),
+    /// Create one.
+    Create(NewServer),
+    /// Remove one that no team has installed.
+    Delete(Identified),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NewServer {
+    /// Its name, in tool paths too.
+    #[arg(value_name = "NAME")]
+    pub(super) name: String,
+    /// The program to start.
+    #[arg(long, value_name = "PROGRAM", required_unless_present = "url", conflicts_with = "url")]
+    pub(super) command: Option<String>,
+    /// An argument of it; may be given several times.
+    #[arg(long = "arg", value_name = "TEXT", allow_hyphen_values = true, requires = "command")]
+    pub(super) args: Vec<String>,
+    /// A variable of its environment, NAME=VALUE; may be given several times.
+    #[arg(long, value_name = "NAME=VALUE", requires = "command")]
+    pub(super) env: Vec<String>,
+    /// The address of a remote server.
+    #[arg(long, value_name = "URL")]
+    pub(super) url: Option<String>,
+    /// A header for it, NAME: VALUE; may be given several times.
+    #[arg(long, value_name = "NAME: VALUE", requires = "url")]
+    pub(super) header: Vec<String>,
+    #[command(flatten)]
+    pub(super) access: Access,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum QueueCommand {
+    /// A satellite's commands, newest first.
+    List {
+        /// The satellite.
+        #[arg(long, value_name = "ID")]
+        satellite: String,
+        #[command(flatten)]
+        access: Access,
+    },
+    /// One command, with its result.
+    Get {
+        /// The command.
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Its satellite.
+        #[arg(long, value_name = "ID")]
+        satellite: String,
+        #[command(flatten)]
+        access: Access,
+    },
+    /// Send one.
+    Send(NewCommand),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NewCommand {
+    /// The satellite.
+    #[arg(long, value_name = "ID")]
+    pub(super) satellite: String,
+    /// configure, spawn, kill, restart, health_check or invalidate_user_token_cache.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(super) command_type: String,
+    /// immediate, high, normal or low.
+    #[arg(long, value_name = "PRIORITY", default_value = "normal")]
+    pub(super) priority: String,
+    /// What the command needs to know, a JSON object.
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    pub(super) payload: String,
+    /// Wait until the satellite has reported how it went.
+    #[arg(long)]
+    pub(super) wait: bool,
+    /// How long to wait at most.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, requires = "wait")]
+    pub(super) timeout: u64,
+    #[command(flatten)]
+    pub(super) access: Access,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Identified {
+    /// Its id.
+    #[arg(value_name = "ID")]
+    pub(super) id: String,
+    #[command(flatten)]
+    pub(super) access: Access,
+}
+
+/// Makes the command's request and prints the reply.
+pub(super) async fn run(command: &Administration, sources: &Sources) -> Result<(), Exit> {
+    let access = command.access();
+    let request = request(command)?;
+    let api = api(access, sources)?;
+    let mut reply: Value =
+        api.call(request.method.clone(), &request.path, request.body.as_ref()).await?;
+    if let Administration::Command(QueueCommand::Send(new)) = command
+        && new.wait
+    {
+        reply = reported(&api, new, reply).await?;
+    }
+    show(&request, &reply, access.json);
+    match reply.pointer("/data/command/status").and_then(Value::as_str) {
+        Some("failed") if matches!(command, Administration::Command(QueueCommand::Send(_))) => {
+            let why = reply.pointer("/data/command/error_message").and_then(Value::as_str);
+            let error = format!("the command failed: {}", why.unwrap_or("no reason given"));
+            Err(if access.json {
+                fault("", "")
+            } else {
+                fault(error, "the satellite's log says more")
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn api(access: &Access, sources: &Sources) -> Result<Api, Exit> {
+    let sources = sources
+        .clone()
+        .flag("DEPLOYSTACK_BACKEND_URL", "--backend", access.backend.as_ref())
+        .flag("SATELLITE_ADMIN_TOKEN", "--admin-token", access.admin_token.as_ref());
+    let Some(token) = sources.given("SATELLITE_ADMIN_TOKEN") else {
+        return Err(usage(
+            "there is no administration token",
+            "pass --admin-token or set SATELLITE_ADMIN_TOKEN; the Backend printed it at its first start",
+        ));
+    };
+    let url = sources.text("DEPLOYSTACK_BACKEND_URL");
+    let allowed = sources.text("SATELLITE_ALLOW_INSECURE_BACKEND");
+    let url = backend_url(&url, "the Backend's URL", matches!(allowed.as_str(), "true" | "1"))?;
+    Api::new(url, Secret::new(token))
+}
+
+/// Asks after a command until its satellite has reported how it went.
+async fn reported(api: &Api, new: &NewCommand, sent: Value) -> Result<Value, Exit> {
+    let id = sent.pointer("/data/command/id").and_then(Value::as_str).unwrap_or_default();
+    let path = format!("{}/{}", commands_of(&new.satellite), escape(id));
+    let until = Instant::now() + Duration::from_secs(new.timeout);
+    let mut pause = Duration::from_millis(100);
+    loop {
+        let reply: Value = api.get(&path).await?;
+        let status = reply.pointer("/data/command/status").and_then(Value::as_str);
+        if matches!(status, Some("completed" | "failed")) {
+            return Ok(reply);
+        }
+        if Instant::now() >= until {
+            return Err(fault(
+                format!(
+                    "command {id} is still {} after {} s",
+                    status.unwrap_or("unknown"),
+                    new.timeout
+                ),
+                format!("ask again: satellite command get {id} --satellite {}", new.satellite),
+            ));
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(2));
+    }
+}
+
+fn show(request: &ApiRequest, reply: &Value, json: bool) {
+    if json {
+        return output::line(&reply.to_string());
+    }
+    let place = |place: &str| reply.pointer(place).cloned().unwrap_or_default();
+    match &request.shown {
+        Shown::List(at, columns) => match place(at) {
+            Value::Array(rows) if rows.is_empty() => output::note("there are none"),
+            Value::Array(rows) => output::line(&output::table(&rows, columns)),
+            _ => output::line(&reply.to_string()),
+        },
+        Shown::One(at) => output::line(&output::record(&place(at))),
+        Shown::Done(text) => output::line(text),
+    }
+}
+
+impl Administration {
+    /// How the Backend is reached, and whether the reply is printed as it came.
+    pub(super) fn access(&self) -> &Access {
+        match self {
+            Administration::Token(it) => match it {
+                TokenCommand::List(access) | TokenCommand::Create { access, .. } => access,
+                TokenCommand::Delete(it) => &it.access,
+            },
+            Administration::Satellite(it) => match it {
+                SatelliteCommand::List(access) => access,
+                SatelliteCommand::Get(it) | SatelliteCommand::Delete(it) => &it.access,
+            },
+            Administration::Team(it) | Administration::User(it) => match it {
+                NamedCommand::List(access) | NamedCommand::Create { access, .. } => access,
+                NamedCommand::Get(it) | NamedCommand::Delete(it) => &it.access,
+            },
+            Administration::Server(it) => match it {
+                ServerCommand::List(access) => access,
+                ServerCommand::Get(it) | ServerCommand::Delete(it) => &it.access,
+                ServerCommand::Create(new) => &new.access,
+            },
+            Administration::Command(it) => match it {
+                QueueCommand::List { access, .. } | QueueCommand::Get { access, .. } => access,
+                QueueCommand::Send(new) => &new.access,
+            },
+            Administration::Events { access, .. } => access,
+        }
+    }
+}

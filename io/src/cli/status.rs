@@ -1,0 +1,147 @@
+//! `satellite status`: what runs, what is degraded and why, as the satellite and its Backend say.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use satellite_core::http::HttpFailure;
+use satellite_core::limits::BACKEND_BODY_MAX_BYTES;
+use satellite_core::wire::path::escape;
+use serde_json::{Value, json};
+
+use super::api::Api;
+use super::arguments::StatusArguments;
+use super::dev_file::DevFile;
+use super::output;
+use crate::exit::{Exit, UNREACHABLE, fault};
+use crate::http_client::{ClientOptions, HttpClient, ReqwestClient, read_whole};
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Asks and prints. Fails when the satellite is not ready.
+pub(super) async fn run(arguments: &StatusArguments) -> Result<(), Exit> {
+    let dev = match &arguments.url {
+        Some(_) => None,
+        None => Some(DevFile::read(&arguments.dir)?),
+    };
+    let base = match (&arguments.url, &dev) {
+        (Some(url), _) => String::from(url.trim_end_matches('/')),
+        (None, Some(dev)) => dev.satellite_url.clone(),
+        (None, None) => String::new(),
+    };
+    let client = ReqwestClient::new(&ClientOptions::default())
+        .map_err(|failure| fault(format!("cannot make HTTP requests: {failure}"), ""))?;
+    let (ready_status, ready) = get(&client, &format!("{base}/ready")).await?;
+    let (_, link) = get(&client, &format!("{base}/api/status/backend")).await?;
+    // Only `dev` leaves a token with which the Backend may be asked.
+    let (satellite, installations) = match &dev {
+        Some(dev) => known_to_backend(dev).await,
+        None => (Value::Null, Value::Null),
+    };
+    let is_ready = ready_status == 200;
+    if arguments.json {
+        output::line(
+            &json!({
+                "satellite_url": base,
+                "ready": is_ready,
+                "satellite": ready,
+                "backend": link,
+                "seen_by_backend": satellite,
+                "installations": installations,
+            })
+            .to_string(),
+        );
+        return if is_ready { Ok(()) } else { Err(fault("", "")) };
+    }
+    output::line(&format!("satellite  {base}  {}", if is_ready { "ready" } else { "not ready" }));
+    output::line(&indented(&ready));
+    let connection = link["connection_status"].as_str().unwrap_or("unknown");
+    let url = link["backend_url"].as_str().unwrap_or_default();
+    output::line(&format!("backend    {url}  {connection}"));
+    if let Some(error) = link["error_message"].as_str() {
+        output::line(&format!("    {error}"));
+    }
+    if let Some(seen) = satellite["status"].as_str() {
+        let heartbeat = satellite["last_heartbeat"].as_str().unwrap_or("never");
+        output::line(&format!("    sees this satellite as {seen}, last heartbeat {heartbeat}"));
+    }
+    let rows = instances(&installations);
+    if !rows.is_empty() {
+        output::line(&output::table(&rows, &["server", "status", "reason"]));
+    }
+    if is_ready {
+        return Ok(());
+    }
+    Err(fault("the satellite is not ready", "the lines above and the satellite's log say why"))
+}
+
+async fn get(client: &ReqwestClient, url: &str) -> Result<(u16, Value), Exit> {
+    let unreachable = |failure: HttpFailure| Exit {
+        code: UNREACHABLE,
+        error: format!("cannot reach the satellite at {url}: {failure}"),
+        hint: String::from("start it with `satellite dev` or `satellite run`"),
+    };
+    let request = Request::get(url)
+        .body(Bytes::new())
+        .map_err(|_| fault(format!("{url} is no URL"), "write --url http://127.0.0.1:3001"))?;
+    let exchange = async {
+        let (head, mut body) = client.send(request).await?.into_parts();
+        Ok((head.status.as_u16(), read_whole(&mut body, BACKEND_BODY_MAX_BYTES).await?))
+    };
+    let (status, body) = tokio::time::timeout(TIMEOUT, exchange)
+        .await
+        .unwrap_or(Err(HttpFailure::TimedOut))
+        .map_err(unreachable)?;
+    let body = serde_json::from_slice(&body).map_err(|_| {
+        fault(format!("{url} answered {status} without JSON"), "is it a satellite?")
+    })?;
+    Ok((status, body))
+}
+
+/// The satellite and the installations as the Backend knows them; null where it does not answer,
+/// for what the satellite itself said stands without it.
+async fn known_to_backend(dev: &DevFile) -> (Value, Value) {
+    let Ok(api) = Api::new(dev.backend_url.clone(), dev.admin_token.clone()) else {
+        return (Value::Null, Value::Null);
+    };
+    let satellite = format!("/api/satellites/manage/{}", escape(dev.satellite_id.as_str()));
+    let installations = format!("/api/teams/{}/mcp/installations", escape(dev.team_id.as_str()));
+    let satellite: Value = api.get(&satellite).await.unwrap_or_default();
+    let installations: Value = api.get(&installations).await.unwrap_or_default();
+    (satellite["data"]["satellite"].clone(), installations["data"]["installations"].clone())
+}
+
+fn instances(installations: &Value) -> Vec<Value> {
+    let installations = installations.as_array().map(Vec::as_slice).unwrap_or_default();
+    let rows = installations.iter().flat_map(|installation| {
+        let instances = installation["instances"].as_array().map(Vec::as_slice).unwrap_or_default();
+        instances.iter().map(|instance| {
+            json!({
+                "server": installation["installation_name"],
+                "status": instance["status"],
+                "reason": instance["status_message"],
+            })
+        })
+    });
+    rows.collect()
+}
+
+fn indented(value: &Value) -> String {
+    let lines = output::record(value);
+    lines.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_instance_of_every_installation_is_a_row() {
+        let rows = instances(&json!([
+            {"installation_name": "files", "instances": [{"status": "online"}]},
+            {"installation_name": "docs", "instances": []},
+        ]));
+        assert_eq!(rows, [json!({"server": "files", "status": "online", "reason": null})]);
+        assert!(instances(&Value::Null).is_empty());
+    }
+}
