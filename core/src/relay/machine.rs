@@ -55,8 +55,11 @@ pub struct Relay {
     relist_at: Option<Timestamp>,
     /// When they were last asked for.
     relisted: Timestamp,
-    /// What the peer says has changed since, to be passed on once the change is known here.
+    /// What the peer says has changed since.
     changed: Vec<ListChanged>,
+    /// What it said before: to be passed on once the lists are known, so that whoever asks for them
+    /// then sees the change.
+    announcing: Vec<ListChanged>,
     probing: bool,
 }
 
@@ -116,6 +119,7 @@ impl Relay {
             relist_at: None,
             relisted: Timestamp(0),
             changed: Vec::new(),
+            announcing: Vec::new(),
             probing: false,
         }
     }
@@ -168,6 +172,7 @@ impl Relay {
     fn discover(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
         self.relist_at = None;
         self.relisted = now;
+        self.announcing = core::mem::take(&mut self.changed);
         self.discovery = Some(Discovery::new(now, &self.lists, self.greeting.clone()));
         self.ask_for_list(now, out);
     }
@@ -225,15 +230,9 @@ impl Relay {
         self.relist_at = Some(self.relist_at.map_or(due, |at| at.min(due)));
     }
 
-    /// Passes on what has changed. A change that came while the lists were being read is announced
-    /// again after the next reading.
+    /// Passes on what had changed before the lists were asked for.
     fn announce_changes(&mut self, out: &mut Vec<Effect>) {
-        let changed = if self.relist_at.is_some() {
-            self.changed.clone()
-        } else {
-            core::mem::take(&mut self.changed)
-        };
-        for changed in changed {
+        for changed in core::mem::take(&mut self.announcing) {
             let text = format!(r#"{{"jsonrpc":"2.0","method":"{}"}}"#, changed.method());
             if let Ok(message) = RawValue::from_string(text) {
                 out.push(Effect::NotifyAll { message });

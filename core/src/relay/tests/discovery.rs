@@ -224,6 +224,18 @@ fn list_changes_are_read_again_together_and_then_announced() {
 }
 
 #[test]
+fn a_change_while_the_lists_are_read_is_announced_after_the_next_reading() {
+    let mut bench = opened(&json!({"tools": {}}));
+    let changed = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
+    bench.read(changed);
+    bench.result("tools/list", &json!({"tools": []}));
+    assert_eq!(bench.notifications(), []);
+    bench.after(1_000);
+    bench.result("tools/list", &json!({"tools": [{"name": "late"}]}));
+    assert_eq!(bench.notifications(), [(None, changed.to_string())]);
+}
+
+#[test]
 fn lists_are_read_again_on_demand_and_a_failure_keeps_the_old_ones() {
     let mut bench = opened(&json!({"tools": {}}));
     bench.result("tools/list", &json!({"tools": []}));
