@@ -2,6 +2,8 @@
 
 pub mod cli;
 pub mod client;
+#[cfg(feature = "backend")]
+pub mod backend;
 pub mod clock;
 pub mod demo;
 pub mod driver;

@@ -1,0 +1,30 @@
+//! The rows of the Backend, as the transactions take and give them.
+//!
+//! They serialise as the administration API shows them; what is secret is left out.
+
+mod accounts;
+mod commands;
+mod events;
+mod health;
+mod json_text;
+mod satellites;
+mod servers;
+
+pub use accounts::{AccessToken, Member, Team, TokenOwner, User};
+pub use commands::{
+    Completed, Completion, Delivery, NewCommand, Notice, Reported, SatelliteCommand, Take, Taken,
+};
+pub use events::{
+    ClientActivity, EventEffect, EventOutcome, EventQuery, EventRecord, RequestLog, ServerLog,
+    StoredEvent, ToolUse,
+};
+pub use health::{Heartbeat, HeartbeatRecord, Process, ReportedProcess, Retained, Retention};
+pub use json_text::JsonText;
+pub use satellites::{
+    AdminState, KeyHolder, KeyState, Registered, Registration, RegistrationToken, Satellite,
+    SatellitePatch, Scope,
+};
+pub use servers::{
+    ConfigurationInput, Installation, InstallationPatch, Instance, Server, Tool, Tools,
+    UserConfiguration,
+};
