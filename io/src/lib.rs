@@ -1,9 +1,9 @@
 //! Performs what `satellite-core` decides: sockets, processes, files, the clock and the command line.
 
-pub mod cli;
-pub mod client;
 #[cfg(feature = "backend")]
 pub mod backend;
+pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod demo;
 pub mod driver;
