@@ -1,1 +1,22 @@
 //! The Backend's rules, free of I/O: tokens, admission, queue order, guidance, merge, retention.
+//!
+//! Time and random bytes are inputs. Storage asks these functions inside its transactions, so that
+//! every store decides alike.
+
+pub mod access_token;
+pub mod admission;
+pub mod api_key;
+mod digest;
+pub mod guidance;
+pub mod instance_token;
+pub mod introspection;
+pub mod merge;
+mod owner;
+pub mod queue;
+pub mod registration;
+pub mod registration_token;
+pub mod retention;
+pub mod status;
+
+pub use digest::{same_text, sha256_hex};
+pub use owner::Owner;

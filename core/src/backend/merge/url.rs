@@ -1,0 +1,84 @@
+//! Query parameters set on a URL.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::secret::Secret;
+use crate::wire::path::escape;
+
+/// `url` with `query` set on it: a parameter of the same name is replaced, the others stay as they
+/// are, and so does a fragment.
+pub(super) fn with_query(url: &str, query: &BTreeMap<String, Secret>) -> String {
+    if query.is_empty() {
+        return url.to_owned();
+    }
+    let (rest, fragment) = match url.split_once('#') {
+        Some((rest, fragment)) => (rest, Some(fragment)),
+        None => (url, None),
+    };
+    let (base, old) = rest.split_once('?').unwrap_or((rest, ""));
+    let mut pairs: Vec<String> = old
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .filter(|pair| {
+            let name = pair.split('=').next().unwrap_or_default();
+            !query.keys().any(|set| set.as_bytes() == unescape(name))
+        })
+        .map(ToOwned::to_owned)
+        .collect();
+    for (name, value) in query {
+        pairs.push(alloc::format!("{}={}", escape(name), escape(value.expose())));
+    }
+    let mut url = alloc::format!("{base}?{}", pairs.join("&"));
+    if let Some(fragment) = fragment {
+        url.push('#');
+        url.push_str(fragment);
+    }
+    url
+}
+
+/// The bytes an escaped name stands for.
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let mut ahead = rest.clone();
+        let digits = ahead.next().and_then(nibble).zip(ahead.next().and_then(nibble));
+        match (byte, digits) {
+            (b'%', Some((high, low))) => {
+                bytes.push(high << 4 | low);
+                rest = ahead;
+            }
+            (b'+', _) => bytes.push(b' '),
+            _ => bytes.push(byte),
+        }
+    }
+    bytes
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(url: &str, pairs: &[(&str, &str)]) -> String {
+        let query = pairs.iter().map(|(name, value)| ((*name).into(), Secret::new(*value)));
+        with_query(url, &query.collect())
+    }
+
+    #[test]
+    fn a_parameter_is_replaced_or_added_and_the_others_stay() {
+        assert_eq!(set("https://h/p", &[]), "https://h/p");
+        assert_eq!(set("https://h/p", &[("a", "1 2&=")]), "https://h/p?a=1%202%26%3D");
+        assert_eq!(set("https://h/p?x=%7E&a=0&b#f", &[("a", "1")]), "https://h/p?x=%7E&b&a=1#f");
+        assert_eq!(
+            set("https://h?%61=0&a+b=1&%zz=2", &[("a", "1"), ("a b", "2")]),
+            "https://h?%zz=2&a=1&a%20b=2"
+        );
+    }
+}
