@@ -5,8 +5,10 @@
 
 pub mod authorise;
 pub mod catalogue;
+pub mod dispatch;
 pub mod identity;
 pub mod meta_tools;
+pub mod outcome;
 pub mod protocol;
 pub mod resources;
 pub mod search;

@@ -98,7 +98,7 @@ impl Sessions {
                 .min_by_key(|(_, session)| session.used)
                 .map(|(id, _)| id.clone());
             let Some(unused) = unused else { return Err(Refusal::LimitReached) };
-            self.remove(&unused);
+            self.remove(unused.as_str());
             replaced = Some(unused);
         }
         if self.sessions.len() >= SESSIONS_MAX {
@@ -121,12 +121,11 @@ impl Sessions {
     ///
     /// [`Refusal::Unknown`], in the same way, whether it never was, has ended or is somebody else's.
     pub fn enter(&mut self, now: Timestamp, id: &str, owner: &Owner) -> Result<&Session, Refusal> {
-        let id = SessionId::new(id);
-        let is_over = self.sessions.get(&id).is_some_and(|session| session.is_over(now));
+        let is_over = self.sessions.get(id).is_some_and(|session| session.is_over(now));
         if is_over {
-            self.remove(&id);
+            self.remove(id);
         }
-        match self.sessions.get_mut(&id) {
+        match self.sessions.get_mut(id) {
             Some(session) if session.owner == *owner => {
                 session.used = session.used.max(now);
                 Ok(session)
@@ -157,9 +156,8 @@ impl Sessions {
     /// [`Refusal::Unknown`] as with [`Sessions::enter`].
     pub fn close(&mut self, now: Timestamp, id: &str, owner: &Owner) -> Result<SessionId, Refusal> {
         self.enter(now, id, owner)?;
-        let id = SessionId::new(id);
-        self.remove(&id);
-        Ok(id)
+        self.remove(id);
+        Ok(SessionId::new(id))
     }
 
     /// Ends every session that was not used for [`SESSION_IDLE_MS`], and names them.
@@ -171,7 +169,7 @@ impl Sessions {
             .map(|(id, _)| id.clone())
             .collect();
         for id in &over {
-            self.remove(id);
+            self.remove(id.as_str());
         }
         over
     }
@@ -196,7 +194,7 @@ impl Sessions {
         self.sessions.is_empty()
     }
 
-    fn remove(&mut self, id: &SessionId) {
+    fn remove(&mut self, id: &str) {
         let Some(session) = self.sessions.remove(id) else { return };
         if let Some(own) = self.by_owner.get_mut(&session.owner) {
             own.remove(id);

@@ -55,6 +55,8 @@ pub enum DenialKind {
     ToolDisabled,
     /// The instance can't serve until somebody acts.
     InstanceBlocked(InstanceStatus),
+    /// The instance did not become ready in time, or was removed meanwhile.
+    InstanceUnready,
 }
 
 /// How a refusal reaches the client.
@@ -90,7 +92,9 @@ impl DenialKind {
             DenialKind::TargetUnknown | DenialKind::Arguments => {
                 Presentation::Error { code: crate::json::CODE_INVALID_PARAMS }
             }
-            DenialKind::ToolDisabled | DenialKind::InstanceBlocked(_) => Presentation::ToolResult,
+            DenialKind::ToolDisabled
+            | DenialKind::InstanceBlocked(_)
+            | DenialKind::InstanceUnready => Presentation::ToolResult,
         }
     }
 

@@ -3,13 +3,20 @@
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::id::{TeamId, UserId};
-use crate::time::{SECOND, Timestamp};
-use crate::wire::introspection::Introspection;
-
 use super::authorise::{Denial, DenialKind};
+use crate::http::{HttpRequest, Method};
+use crate::id::{TeamId, UserId};
+use crate::limits::{
+    BACKEND_TIMEOUT_MS, INTROSPECTION_CACHE_MS, INTROSPECTION_NEGATIVE_CACHE_MS,
+    INTROSPECTION_OUTAGE_MS,
+};
+use crate::secret::Secret;
+use crate::time::{SECOND, Timestamp};
+use crate::wire::introspection::{Introspection, IntrospectionRequest};
+use crate::wire::{encode, path};
 
 /// A permission that an access token carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,6 +98,54 @@ impl Subject {
             scopes: reply.scopes().map(String::from).collect(),
             expires,
         })
+    }
+}
+
+/// What is known of a token, and since when.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Who it stands for, or why nobody.
+    pub verdict: Result<Arc<Subject>, Denial>,
+    /// When the Backend was asked.
+    pub asked: Timestamp,
+}
+
+impl Known {
+    /// Whether it may be used without asking again: a subject for 5 minutes or until its token
+    /// ends, a refusal for a moment.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        let life = match self.verdict {
+            Ok(_) => INTROSPECTION_CACHE_MS,
+            Err(_) => INTROSPECTION_NEGATIVE_CACHE_MS,
+        };
+        self.holds(now, life)
+    }
+
+    /// Whether it may be used while the Backend can't be asked: nothing says that a token which
+    /// was good has been revoked, and its own end still counts.
+    pub fn survives_outage(&self, now: Timestamp) -> bool {
+        self.verdict.is_ok() && self.holds(now, INTROSPECTION_OUTAGE_MS)
+    }
+
+    fn holds(&self, now: Timestamp, life: u64) -> bool {
+        let has_ended = self
+            .verdict
+            .as_ref()
+            .is_ok_and(|subject| subject.expires.is_some_and(|end| end <= now));
+        now.since(self.asked) < life && !has_ended
+    }
+}
+
+/// Asks the Backend about an access token.
+pub fn introspection_request(api_key: &Secret, token: &str) -> HttpRequest {
+    let question = IntrospectionRequest { token: Secret::new(token), team_id: None };
+    HttpRequest {
+        method: Method::Post,
+        path: String::from(path::INTROSPECT),
+        bearer: Some(api_key.clone()),
+        headers: Vec::new(),
+        body: Some(encode(&question)),
+        timeout_ms: BACKEND_TIMEOUT_MS,
     }
 }
 
@@ -177,6 +232,32 @@ mod tests {
             let denial = admit(&case).unwrap_err();
             assert_eq!(denial.kind, DenialKind::TokenInvalid, "{case:?}");
         }
+    }
+
+    #[test]
+    fn what_is_known_of_a_token_ages_and_ends_with_it() {
+        let asked = Timestamp(1_000_000);
+        let mut subject = admit(&reply()).unwrap();
+        let refused = Known { verdict: Err(admit(&Introspection::inactive()).unwrap_err()), asked };
+        assert!(refused.is_fresh(asked.after(INTROSPECTION_NEGATIVE_CACHE_MS - 1)));
+        assert!(!refused.is_fresh(asked.after(INTROSPECTION_NEGATIVE_CACHE_MS)));
+        assert!(!refused.survives_outage(asked));
+        let known = Known { verdict: Ok(Arc::new(subject.clone())), asked };
+        assert!(known.is_fresh(asked.after(INTROSPECTION_CACHE_MS - 1)));
+        assert!(!known.is_fresh(asked.after(INTROSPECTION_CACHE_MS)));
+        assert!(known.survives_outage(asked.after(INTROSPECTION_CACHE_MS)));
+        assert!(!known.survives_outage(Timestamp(2_000_000)), "its own end counts");
+        subject.expires = None;
+        let endless = Known { verdict: Ok(Arc::new(subject)), asked };
+        assert!(!endless.survives_outage(asked.after(INTROSPECTION_OUTAGE_MS)));
+    }
+
+    #[test]
+    fn the_question_carries_the_satellite_s_key_and_the_token() {
+        let request = introspection_request(&Secret::new("key"), "tok");
+        assert_eq!(request.path, "/api/oauth2/introspect");
+        assert_eq!(request.bearer, Some(Secret::new("key")));
+        assert_eq!(request.body.as_deref(), Some(&br#"{"token":"tok"}"#[..]));
     }
 
     #[test]

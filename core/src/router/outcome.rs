@@ -1,0 +1,129 @@
+//! How calls that brought no answer of the server are told to the client.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+
+use serde_json::value::RawValue;
+
+use super::authorise::{Denial, DenialKind, Presentation};
+use super::dispatch::Form;
+use super::protocol::{raw, tool_error};
+use crate::json::{self, CODE_INVALID_PARAMS, CODE_INVALID_REQUEST, CODE_METHOD_NOT_FOUND};
+use crate::relay::{CallOutcome, Rejection};
+
+/// The server is gone or out of reach; clients know the code as `ConnectionClosed`.
+pub const CODE_UNAVAILABLE: i64 = -32_000;
+/// No answer in time; clients know the code as `RequestTimeout`.
+pub const CODE_TIMED_OUT: i64 = -32_001;
+
+/// What a client is answered.
+#[derive(Debug)]
+pub enum Told {
+    /// A result.
+    Result(Box<RawValue>),
+    /// A JSON-RPC error.
+    Error(Box<RawValue>),
+    /// Nothing: the client took the call back.
+    Nothing,
+}
+
+/// What a client is told of an outcome. The server's own words pass untouched.
+pub fn told(outcome: CallOutcome, server: &str, form: Form) -> Told {
+    let (code, kind, text) = match outcome {
+        CallOutcome::Result(result) if form == Form::ResourceAsTool => {
+            return Told::Result(super::resources::read_result(&result));
+        }
+        CallOutcome::Result(result) => return Told::Result(result),
+        CallOutcome::Error(error) => return Told::Error(error),
+        CallOutcome::Cancelled => return Told::Nothing,
+        CallOutcome::TimedOut { after_ms } => (
+            CODE_TIMED_OUT,
+            "timed_out",
+            format!(
+                "The server {server} did not answer within {} s and was told to stop. Try a \
+                 smaller request.",
+                after_ms.div_ceil(1_000)
+            ),
+        ),
+        CallOutcome::OutcomeUnknown { reason } => (
+            CODE_UNAVAILABLE,
+            "outcome_unknown",
+            format!(
+                "The server {server} ended before it answered ({reason}). It may or may not have \
+                 done the work: check before you call again."
+            ),
+        ),
+        CallOutcome::RejectedBeforeSend(rejection) => rejected(&rejection, server),
+    };
+    Told::Error(error(code, kind, &text))
+}
+
+fn rejected(rejection: &Rejection, server: &str) -> (i64, &'static str, String) {
+    let (code, text) = match rejection {
+        Rejection::NotReady => {
+            (CODE_UNAVAILABLE, format!("The server {server} is still starting. Try again soon."))
+        }
+        Rejection::Closed { reason } => (
+            CODE_UNAVAILABLE,
+            format!("The server {server} ended before the call was sent ({reason}). Try again."),
+        ),
+        Rejection::TooManyCalls { limit } => (
+            CODE_UNAVAILABLE,
+            format!("The server {server} has {limit} calls waiting. Try again soon."),
+        ),
+        Rejection::TooLarge { limit } => (
+            CODE_INVALID_REQUEST,
+            format!("The call is larger than the {limit} bytes that a server is sent."),
+        ),
+        Rejection::Malformed { what } => {
+            (CODE_INVALID_PARAMS, format!("The call is malformed: {what}."))
+        }
+    };
+    (code, "rejected_before_send", text)
+}
+
+fn error(code: i64, kind: &str, text: &str) -> Box<RawValue> {
+    let data = raw(format!("{{\"outcome\":\"{kind}\"}}"));
+    json::error_object(code, text, Some(&data))
+}
+
+/// What a client is told of a refusal that has no HTTP status of its own.
+pub fn told_of_denial(denial: &Denial, form: Form) -> Told {
+    match denial.kind.presentation() {
+        Presentation::ToolResult if form != Form::Plain => Told::Result(tool_error(&denial.text)),
+        Presentation::ToolResult => {
+            Told::Error(json::error_object(CODE_UNAVAILABLE, &denial.text, None))
+        }
+        Presentation::Error { code } | Presentation::Http { code, .. } => {
+            Told::Error(json::error_object(code, &denial.text, None))
+        }
+    }
+}
+
+/// The JSON-RPC error for a method that a router does not have.
+pub fn no_method(method: &str) -> Box<RawValue> {
+    let mut end = method.len().min(100);
+    while !method.is_char_boundary(end) {
+        end -= 1;
+    }
+    let method = method.get(..end).unwrap_or_default();
+    json::error_object(CODE_METHOD_NOT_FOUND, &format!("Method not found: {method}"), None)
+}
+
+/// The refusal of a call whose server did not come up in time.
+pub fn not_ready(server: &str, status: &str, message: Option<&str>, waited_ms: u64) -> Denial {
+    let mut text = format!(
+        "The server {server} is not ready (status {status}, waited {} s). Try again in a moment; \
+         its log says more.",
+        waited_ms / 1_000
+    );
+    if let Some(message) = message {
+        text.push_str(" Last error: ");
+        text.push_str(message);
+    }
+    Denial::new(DenialKind::InstanceUnready, text)
+}
+
+#[cfg(test)]
+mod tests;
