@@ -5,6 +5,7 @@
 
 mod depth;
 mod envelope;
+mod keys;
 mod line;
 mod rewrite;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 pub use depth::{TooDeep, check_depth};
 pub use envelope::{Answer, Fault, Id, Invalid, Message, Parsed, elements, parse};
 pub(crate) use envelope::{number, present, text_of};
+pub use keys::check_keys;
 pub use line::{append_one_line, one_line};
 pub use rewrite::{
     Ambiguous, CODE_INTERNAL_ERROR, CODE_INVALID_PARAMS, CODE_INVALID_REQUEST,

@@ -196,6 +196,28 @@ fn a_progress_token_cannot_hide() {
 }
 
 #[test]
+fn keys_that_readers_could_mistake_for_each_other_are_refused() {
+    for two in [
+        r#"{"name":1,"name":2}"#,
+        r#"{"name":1,"x":{},"Name":2}"#,
+        r#"{"name":1,"n\u0061me":2}"#,
+        r#"{"arguments":{},"argument\u017f":{}}"#,
+        r#"{"k":1,"\u212a":2}"#,
+    ] {
+        assert_eq!(check_keys(raw(two)), Err(Ambiguous), "{two}");
+    }
+    for fine in [
+        "{}",
+        "[1,1]",
+        "5",
+        r#"{"name":1,"names":2,"arguments":{"a":1,"A":2,"a":3}}"#,
+        r#"{"é":1,"e":2,"\n":3}"#,
+    ] {
+        assert_eq!(check_keys(raw(fine)), Ok(()), "{fine}");
+    }
+}
+
+#[test]
 fn a_response_carries_the_askers_id_and_the_answer_word_for_word() {
     let id = Id::from_token(raw(r#""\u00e9""#));
     let text = response(id, Answer::Result(raw("{ \"a\":\r1 }")));
@@ -378,6 +400,25 @@ proptest! {
         prop_assert_eq!(&sent["params"], &params);
         let back = replaced(&text, found.span, &token.to_string());
         prop_assert_eq!(back, text);
+    }
+
+    #[test]
+    fn keys_that_differ_in_more_than_case_pass(
+        keys in prop::collection::btree_set("[a-zž]{0,4}", 0..5),
+        twin in any::<prop::sample::Index>(),
+        value in value(),
+    ) {
+        let object = |keys: &[String]| {
+            let members: Vec<String> =
+                keys.iter().map(|key| format!("{}:{value}", Value::from(key.as_str()))).collect();
+            RawValue::from_string(format!("{{{}}}", members.join(","))).expect("valid JSON")
+        };
+        let mut keys: Vec<String> = keys.into_iter().collect();
+        prop_assert_eq!(check_keys(&object(&keys)), Ok(()));
+        if !keys.is_empty() {
+            keys.push(twin.get(&keys).to_uppercase());
+            prop_assert_eq!(check_keys(&object(&keys)), Err(Ambiguous));
+        }
     }
 
     #[test]

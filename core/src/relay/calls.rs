@@ -8,7 +8,9 @@ use super::inventory::shortened;
 use super::machine::{Phase, Relay};
 use super::table::Purpose;
 use super::{Call, CallId, CallOutcome, Effect, Rejection};
-use crate::json::{Ambiguous, append_string, notification_line, progress_token, request_line};
+use crate::json::{
+    Ambiguous, append_string, check_keys, notification_line, progress_token, request_line,
+};
 use crate::limits::{CALLS_IN_FLIGHT_MAX, MESSAGE_MAX_BYTES};
 use crate::time::Timestamp;
 use crate::{Refusal, Verdict};
@@ -63,8 +65,11 @@ impl Relay {
             if !params.get().starts_with('{') {
                 return Err(Rejection::Malformed { what: "`params` is not an object" });
             }
+            check_keys(params).map_err(|Ambiguous| Rejection::Malformed {
+                what: "`params` has a key twice, or in two spellings that differ in case only",
+            })?;
             token = progress_token(params).map_err(|Ambiguous| Rejection::Malformed {
-                what: "`_meta` or its `progressToken` comes twice",
+                what: "`_meta.progressToken` comes twice",
             })?;
         }
         let (token, span) = token.map(|found| (Box::from(found.token.token()), found.span)).unzip();

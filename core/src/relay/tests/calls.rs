@@ -283,7 +283,12 @@ fn calls_that_cannot_be_sent_are_rejected() {
     bench.call(1, "{}");
     assert_eq!(rejection(&mut bench), Rejection::NotReady);
     let mut bench = Bench::ready();
-    for params in ["[1]", "5", r#"{"_meta":{"progressToken":1,"progressToken":2}}"#] {
+    for params in [
+        "[1]",
+        "5",
+        r#"{"_meta":{"progressToken":1,"progressToken":2}}"#,
+        r#"{"name":"allowed","Name":"forbidden"}"#,
+    ] {
         bench.call(1, params);
         assert!(matches!(rejection(&mut bench), Rejection::Malformed { .. }), "{params}");
     }
