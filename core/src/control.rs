@@ -1,7 +1,193 @@
 //! The control machine: one per daemon, it owns every lifecycle and the talk with the Backend.
+//!
+//! It is made of smaller machines and translates between them: what one asks for becomes another's
+//! event, or an effect of the whole.
+//!
+//! | file | what it joins |
+//! |---|---|
+//! | `conversation` | link, configuration, commands and outbox, each with the Backend |
+//! | `fleet` | instances, their servers, and the places for their processes |
+//! | `execution` | commands of the Backend and what they do to the fleet |
+//! | `ending` | shutting down in order |
+//! | `publish` | the one published [`View`] |
 
+mod conversation;
 mod effect;
+mod ending;
 mod event;
+mod execution;
+mod fleet;
+mod places;
+mod publish;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 pub use effect::{Effect, Exit, ProcessSpec, Record};
 pub use event::{Ended, Event, SpawnFailure, Start, StderrLine};
+
+use crate::commands::Commands;
+use crate::configuration::Configuration;
+use crate::id::{InstallationId, InstanceKey};
+use crate::instance::Instance;
+use crate::limits::Settings;
+use crate::link::Link;
+use crate::log::{Level, LogLine};
+use crate::outbox::Outbox;
+use crate::random::Random;
+use crate::server::Server;
+use crate::time::Timestamp;
+use crate::view::{SatelliteIdentity, ServerNames, View};
+use crate::{Deadline, Machine, Refusal, Verdict};
+use ending::Ending;
+use execution::Executions;
+use places::Places;
+
+/// The control machine.
+pub struct Control {
+    settings: Settings,
+    random: Random,
+    link: Link,
+    configuration: Configuration,
+    commands: Commands,
+    outbox: Outbox,
+    identity: Option<SatelliteIdentity>,
+    instances: BTreeMap<InstanceKey, Instance>,
+    servers: BTreeMap<InstallationId, Installed>,
+    places: Places,
+    executions: Executions,
+    ending: Option<Ending>,
+    /// Whether the configuration in force came from the Backend since the start.
+    configuration_fresh: bool,
+    /// Why the state directory cannot be written, while it cannot.
+    persist_error: Option<String>,
+    /// Errors since the last heartbeat that the Backend confirmed.
+    errors: u64,
+    refused: BTreeMap<&'static str, u64>,
+    /// Instances whose published form is out of date.
+    changed: BTreeSet<InstanceKey>,
+    view: Arc<View>,
+}
+
+/// An installation and its lifecycle.
+struct Installed {
+    names: Arc<ServerNames>,
+    team: crate::id::TeamId,
+    machine: Server,
+}
+
+impl Control {
+    /// A control machine that has not started. `seed` decides all its randomness.
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        Control {
+            link: Link::new(&settings, random.fork("link")),
+            configuration: Configuration::new(random.fork("configuration")),
+            commands: Commands::new(random.fork("commands")),
+            outbox: Outbox::new(&settings, random.fork("outbox")),
+            identity: None,
+            instances: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            places: Places::new(settings.processes_max),
+            executions: Executions::default(),
+            ending: None,
+            configuration_fresh: false,
+            persist_error: None,
+            errors: 0,
+            refused: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            view: Arc::default(),
+            random,
+            settings,
+        }
+    }
+
+    /// What the outside may know, as of the last event.
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view)
+    }
+
+    /// The instances, for invariants of the simulation.
+    pub fn instances(&self) -> impl Iterator<Item = &Instance> {
+        self.instances.values()
+    }
+
+    fn dispatch(&mut self, now: Timestamp, event: Event, out: &mut Vec<Effect>) -> Verdict {
+        match event {
+            Event::Started(start) => self.start(now, start, out),
+            Event::Answered { request, answer } => self.answered(now, request, answer, out),
+            Event::Persisted { record, outcome } => self.persisted(now, record, outcome, out),
+            Event::HeartbeatAnswered { answer } => self.heartbeat_answered(now, answer, out),
+            Event::Spawned { .. }
+            | Event::SpawnFailed { .. }
+            | Event::Exited { .. }
+            | Event::Relay { .. }
+            | Event::Wanted { .. }
+            | Event::Stderr { .. } => self.fleet_event(now, event, out),
+            Event::ShutdownRequested => self.shutdown_requested(now, out),
+            Event::Tick => self.tick(now, out),
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp, out: &mut Vec<Effect>) -> Verdict {
+        let talked = self.tick_conversation(now, out);
+        let moved = self.tick_fleet(now, out);
+        if talked || moved { Verdict::Handled } else { Verdict::Ignored("nothing is due") }
+    }
+
+    fn count(&mut self, why: Refusal) {
+        *self.refused.entry(why.as_str()).or_insert(0) += 1;
+    }
+
+    /// Logs and counts what became of an event that this machine gave to one of its parts.
+    fn note(&mut self, verdict: Verdict, what: &'static str, out: &mut Vec<Effect>) {
+        match verdict {
+            Verdict::Refused(why) => {
+                self.count(why);
+                out.push(Effect::Log(
+                    LogLine::new(Level::Warn, "event refused")
+                        .with("operation", what)
+                        .with("reason", why.as_str()),
+                ));
+            }
+            Verdict::Ignored(why) => out.push(Effect::Log(
+                LogLine::new(Level::Trace, "event ignored")
+                    .with("operation", what)
+                    .with("reason", why),
+            )),
+            Verdict::Moved | Verdict::Handled => {}
+        }
+    }
+}
+
+impl Machine for Control {
+    type Event = Event;
+    type Effect = Effect;
+
+    fn handle(&mut self, now: Timestamp, event: Event, out: &mut Vec<Effect>) -> Verdict {
+        let verdict = self.dispatch(now, event, out);
+        self.fill_places(now, out);
+        self.settle_executions(now, out);
+        self.proceed_ending(now, out);
+        // The host logs what became of its events.
+        if let Verdict::Refused(why) = verdict {
+            self.count(why);
+        }
+        self.publish();
+        verdict
+    }
+
+    fn next_deadline(&self) -> Option<Deadline> {
+        let conversation = self.conversation_deadline();
+        let fleet = self
+            .instances
+            .values()
+            .filter_map(Machine::next_deadline)
+            .fold(None, |earliest, next| Deadline::earlier(earliest, Some(next)));
+        let ending = self.ending.as_ref().map(Ending::deadline);
+        let execution = self.executions.next_deadline();
+        [conversation, fleet, ending, execution].into_iter().fold(None, Deadline::earlier)
+    }
+}

@@ -1,1 +1,248 @@
-//! The lifecycle of one instance.
+//! The lifecycle of one instance: one user's own process of one installation.
+//!
+//! ```text
+//!  Waiting ──► Connecting ──► Discovering ──► Online ──► Stopping ──► Dormant ──► Waiting …
+//!     ▲            └──────────────┴──────────────┤ exit not asked for
+//!     │                                          ▼
+//!     └──────────────────────────────────── Restarting ──(fourth in 5 min)──► PermanentlyFailed
+//! ```
+//!
+//! [`state`] is the list of states, [`transitions`] what each does with each event,
+//! `tests/tables/instance.txt` the result of every combination.
+
+mod crashes;
+mod endings;
+mod lifecycle;
+mod published;
+mod spec;
+pub mod state;
+#[cfg(test)]
+mod tests;
+mod transitions;
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use statig::blocking::{IntoStateMachineExt, StateMachine};
+
+use crate::control::{Ended, ProcessSpec, SpawnFailure};
+use crate::id::Incarnation;
+use crate::limits::Settings;
+use crate::random::Random;
+use crate::relay::Activity;
+use crate::time::Timestamp;
+use crate::view::{InstanceStatus, Inventory};
+use crate::wire::event::EventData;
+use crate::{Deadline, Machine, Verdict};
+
+pub use lifecycle::Lifecycle;
+use lifecycle::{Context, Timing};
+pub use spec::Spec;
+pub use state::State;
+
+/// What can happen to an instance.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// It has a place among the satellite's processes.
+    Placed,
+    /// Its process runs.
+    Spawned {
+        /// Which of its processes.
+        incarnation: Incarnation,
+        /// The process id.
+        pid: u32,
+    },
+    /// Its process could not be started.
+    SpawnFailed {
+        /// Which of its processes.
+        incarnation: Incarnation,
+        /// Why.
+        failure: SpawnFailure,
+    },
+    /// The handshake succeeded.
+    Initialized {
+        /// With which of its processes.
+        incarnation: Incarnation,
+    },
+    /// Its tools, resources and prompts are known.
+    Listed {
+        /// From which of its processes.
+        incarnation: Incarnation,
+        /// What it offers.
+        inventory: Arc<Inventory>,
+    },
+    /// The handshake or the lists failed.
+    Unusable {
+        /// With which of its processes.
+        incarnation: Incarnation,
+        /// The step that failed.
+        step: &'static str,
+        /// What happened, for people.
+        reason: String,
+    },
+    /// The pipes to its process are closed.
+    PipesClosed {
+        /// Of which of its processes.
+        incarnation: Incarnation,
+        /// What is known of the end.
+        reason: String,
+    },
+    /// A health check ended.
+    Probed {
+        /// Of which of its processes.
+        incarnation: Incarnation,
+        /// Whether it was answered.
+        answered: bool,
+    },
+    /// It was used.
+    Used {
+        /// Which of its processes.
+        incarnation: Incarnation,
+        /// Totals since that process started.
+        activity: Activity,
+    },
+    /// Its process and everything that process started has ended.
+    Exited {
+        /// Which of its processes.
+        incarnation: Incarnation,
+        /// How.
+        ended: Ended,
+    },
+    /// A client wants it.
+    Wanted,
+    /// Its configuration changed. What follows from that is asked for by events of their own.
+    Configured(Spec),
+    /// A tool was switched on or off.
+    ToolSwitched {
+        /// The tool.
+        tool: String,
+        /// Whether it is off.
+        disabled: bool,
+    },
+    /// Start it afresh, whatever it does, and forget its crashes.
+    RestartRequested(Restart),
+    /// End its process; the next call may start another.
+    KillRequested,
+    /// It is no longer configured.
+    RemoveRequested,
+    /// The satellite shuts down.
+    DrainRequested,
+    /// Time has passed.
+    Tick,
+}
+
+/// Who asked for a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// A command of the Backend.
+    Commanded,
+    /// Its command line, environment or credentials changed.
+    Reconfigured,
+}
+
+/// What an instance asks for.
+#[derive(Debug)]
+pub enum Effect {
+    /// Ask for a place among the satellite's processes; answered by [`Event::Placed`].
+    Claim,
+    /// Give the place back, or the request for one up.
+    Release,
+    /// Start a process.
+    Spawn {
+        /// Which of its processes.
+        incarnation: Incarnation,
+        /// What to start.
+        process: ProcessSpec,
+    },
+    /// End a process.
+    Terminate {
+        /// Which of its processes.
+        incarnation: Incarnation,
+    },
+    /// Tell the Backend.
+    Emit(EventData),
+    /// The state has changed; names for the log.
+    Moved {
+        /// The state left.
+        from: &'static str,
+        /// The state entered.
+        to: &'static str,
+    },
+    /// Nothing of it is left; it may be forgotten.
+    Removed,
+}
+
+/// An instance: its lifecycle and what the configuration says of it.
+pub struct Instance {
+    machine: StateMachine<Lifecycle>,
+}
+
+impl Instance {
+    /// A configured instance that has not been started: the first [`Event::Tick`] makes it ask for
+    /// its place.
+    pub fn new(spec: Spec, settings: &Settings, random: Random, now: Timestamp) -> Self {
+        let timing =
+            Timing { idle_ms: settings.idle_timeout_ms, grace_ms: settings.spawn_grace_ms };
+        Instance { machine: Lifecycle::new(spec, timing, random, now).state_machine() }
+    }
+
+    /// The state it is in.
+    pub fn state(&self) -> &State {
+        self.machine.state()
+    }
+
+    /// What it knows beside its state.
+    pub fn lifecycle(&self) -> &Lifecycle {
+        self.machine.inner()
+    }
+
+    /// Its published status.
+    pub fn status(&self) -> InstanceStatus {
+        self.state().status()
+    }
+
+    /// Whether its process has been told to end because the instance was no longer wanted.
+    pub fn is_leaving(&self) -> bool {
+        matches!(self.state(), State::Stopping { then: state::Then::Remove, .. })
+    }
+
+    /// Whether another configuration can only be taken over by starting afresh. Names, paths and
+    /// switched-off tools can be taken over as they are.
+    pub fn needs_restart_for(&self, spec: &Spec) -> bool {
+        let present = &self.lifecycle().spec;
+        self.is_leaving() || present.process != spec.process || present.transport != spec.transport
+    }
+}
+
+impl Machine for Instance {
+    type Event = Event;
+    type Effect = Effect;
+
+    fn handle(&mut self, now: Timestamp, event: Event, out: &mut Vec<Effect>) -> Verdict {
+        let before = self.status();
+        let from = self.state().name();
+        let start = out.len();
+        let mut context = Context { now, out, verdict: None };
+        self.machine.handle_with_context(&event, &mut context);
+        let verdict = context.verdict;
+        debug_assert!(verdict.is_some(), "an instance event was left without a verdict");
+        let verdict = verdict.unwrap_or(Verdict::Ignored("unanswered"));
+        // The move is told before what it calls for.
+        if verdict == Verdict::Moved {
+            out.insert(start, Effect::Moved { from, to: self.state().name() });
+        }
+        let after = self.status();
+        if after != before && !matches!(self.state(), State::Removed) {
+            let change = self.status_changed(now);
+            // First the status, then its details: the end of a process is reported last.
+            let at = start + usize::from(verdict == Verdict::Moved);
+            out.insert(at, Effect::Emit(change));
+        }
+        verdict
+    }
+
+    fn next_deadline(&self) -> Option<Deadline> {
+        self.lifecycle().deadline(self.state())
+    }
+}

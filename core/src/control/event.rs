@@ -92,6 +92,26 @@ pub enum Event {
     Tick,
 }
 
+impl Event {
+    /// The event's name in traces and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Event::Started(_) => "started",
+            Event::Answered { .. } => "answered",
+            Event::Persisted { .. } => "persisted",
+            Event::Spawned { .. } => "spawned",
+            Event::SpawnFailed { .. } => "spawn_failed",
+            Event::Exited { .. } => "exited",
+            Event::Relay { .. } => "relay_reported",
+            Event::Wanted { .. } => "wanted",
+            Event::Stderr { .. } => "stderr",
+            Event::HeartbeatAnswered { .. } => "heartbeat_answered",
+            Event::ShutdownRequested => "shutdown_requested",
+            Event::Tick => "tick",
+        }
+    }
+}
+
 /// What is known at the start.
 #[derive(Clone, Debug, Default)]
 pub struct Start {

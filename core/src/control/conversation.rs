@@ -1,0 +1,246 @@
+//! Link, configuration, commands and outbox: who of them asks what of the Backend, and what its
+//! answers mean for the others.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::{Control, Effect, Record, Start};
+use crate::http::{HttpAnswer, HttpFailure};
+use crate::log::{Level, LogLine};
+use crate::request::{Channel, RequestKey};
+use crate::time::Timestamp;
+use crate::{Deadline, Machine, Refusal, Verdict, commands, configuration, link, outbox};
+
+type Answer = Result<HttpAnswer, HttpFailure>;
+
+impl Control {
+    pub(super) fn start(&mut self, now: Timestamp, start: Start, out: &mut Vec<Effect>) -> Verdict {
+        // Numbers go on from one life of the daemon to the next without being kept anywhere.
+        let random = self.random.fork("outbox");
+        self.outbox = outbox::Outbox::starting_at(now.0, &self.settings, random);
+        let Start { credentials, registration_token, configuration } = start;
+        let paired = credentials.is_some();
+        let started = link::Event::Started { credentials, registration_token };
+        let verdict = self.feed_link(now, started, out);
+        // The last good configuration serves while the Backend is away; without a pairing it is
+        // somebody else's.
+        if paired && let Some(raw) = configuration {
+            self.feed_configuration(now, configuration::Event::Restored(raw), out);
+        }
+        verdict
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        now: Timestamp,
+        request: RequestKey,
+        answer: Answer,
+        out: &mut Vec<Effect>,
+    ) -> Verdict {
+        match request.channel {
+            Channel::Pairing | Channel::Poll => {
+                self.feed_link(now, link::Event::Answered { request, answer }, out)
+            }
+            Channel::Configuration => self.feed_configuration(
+                now,
+                configuration::Event::Answered { request, answer },
+                out,
+            ),
+            Channel::Result => {
+                self.feed_commands(now, commands::Event::Answered { request, answer }, out)
+            }
+            Channel::Events => {
+                self.feed_outbox(now, outbox::Event::Answered { request, answer }, out)
+            }
+            Channel::Heartbeat => Verdict::Refused(Refusal::Unknown),
+        }
+    }
+
+    pub(super) fn heartbeat_answered(
+        &mut self,
+        now: Timestamp,
+        answer: Answer,
+        out: &mut Vec<Effect>,
+    ) -> Verdict {
+        if answer.as_ref().is_ok_and(HttpAnswer::is_success) {
+            self.errors = 0;
+        }
+        self.feed_link(now, link::Event::HeartbeatAnswered { answer }, out)
+    }
+
+    pub(super) fn persisted(
+        &mut self,
+        now: Timestamp,
+        record: &'static str,
+        outcome: Result<(), String>,
+        out: &mut Vec<Effect>,
+    ) -> Verdict {
+        self.persist_error = outcome.as_ref().err().cloned();
+        if let Err(error) = &outcome {
+            self.errors += 1;
+            out.push(Effect::Log(
+                LogLine::new(Level::Error, "a record could not be written")
+                    .with("operation", record)
+                    .with("error", error),
+            ));
+        }
+        match record {
+            "credentials" => self.feed_link(now, link::Event::Stored(outcome), out),
+            _ => Verdict::Handled,
+        }
+    }
+
+    pub(super) fn feed_link(
+        &mut self,
+        now: Timestamp,
+        event: link::Event,
+        out: &mut Vec<Effect>,
+    ) -> Verdict {
+        let mut asked = Vec::new();
+        let verdict = self.link.handle(now, event, &mut asked);
+        for effect in asked {
+            match effect {
+                link::Effect::Send { request, http } => out.push(Effect::Send { request, http }),
+                link::Effect::Store(credentials) => {
+                    out.push(Effect::Persist(Record::Credentials(credentials)));
+                }
+                link::Effect::Forget => out.push(Effect::Persist(Record::Unpaired)),
+                link::Effect::Paired(identity) => self.paired(now, identity, out),
+                link::Effect::Received(commands) => {
+                    self.feed_commands(now, commands::Event::Received(commands), out);
+                }
+                link::Effect::ReceivedUnreadable(commands) => {
+                    self.feed_commands(now, commands::Event::ReceivedUnreadable(commands), out);
+                }
+                link::Effect::Moved { from, to } => out.push(Effect::Log(
+                    LogLine::new(Level::Info, "link moved").with("from", from).with("to", to),
+                )),
+                link::Effect::Log(line) => self.log(line, out),
+                link::Effect::Exit(exit) => {
+                    self.begin_ending(now, exit, out);
+                }
+            }
+        }
+        verdict
+    }
+
+    fn paired(
+        &mut self,
+        now: Timestamp,
+        identity: crate::view::SatelliteIdentity,
+        out: &mut Vec<Effect>,
+    ) {
+        self.identity = Some(identity);
+        let Some(credentials) = self.link.credentials().cloned() else { return };
+        self.feed_outbox(now, outbox::Event::Paired(credentials.clone()), out);
+        self.feed_commands(now, commands::Event::Paired(credentials.clone()), out);
+        self.feed_configuration(now, configuration::Event::Paired(credentials), out);
+    }
+
+    pub(super) fn feed_configuration(
+        &mut self,
+        now: Timestamp,
+        event: configuration::Event,
+        out: &mut Vec<Effect>,
+    ) -> Verdict {
+        let mut asked = Vec::new();
+        let verdict = self.configuration.handle(now, event, &mut asked);
+        for effect in asked {
+            match effect {
+                configuration::Effect::Send { request, http } => {
+                    out.push(Effect::Send { request, http });
+                }
+                configuration::Effect::Apply(applied) => self.apply(now, applied, out),
+                configuration::Effect::Unchanged => self.configured(now, Ok(()), out),
+                configuration::Effect::FetchFailed(failure) => {
+                    self.fetch_failed(now, failure, out);
+                }
+                configuration::Effect::Log(line) => self.log(line, out),
+            }
+        }
+        verdict
+    }
+
+    pub(super) fn feed_commands(
+        &mut self,
+        now: Timestamp,
+        event: commands::Event,
+        out: &mut Vec<Effect>,
+    ) -> Verdict {
+        let mut asked = Vec::new();
+        let verdict = self.commands.handle(now, event, &mut asked);
+        for effect in asked {
+            match effect {
+                commands::Effect::Execute(command) => self.execute(now, command, out),
+                commands::Effect::Send { request, http } => {
+                    out.push(Effect::Send { request, http });
+                }
+                commands::Effect::Log(line) => self.log(line, out),
+            }
+        }
+        verdict
+    }
+
+    pub(super) fn feed_outbox(
+        &mut self,
+        now: Timestamp,
+        event: outbox::Event,
+        out: &mut Vec<Effect>,
+    ) -> Verdict {
+        let mut asked = Vec::new();
+        let verdict = self.outbox.handle(now, event, &mut asked);
+        for effect in asked {
+            match effect {
+                outbox::Effect::Send { request, http } => out.push(Effect::Send { request, http }),
+                outbox::Effect::Log(line) => self.log(line, out),
+            }
+        }
+        verdict
+    }
+
+    fn log(&mut self, line: LogLine, out: &mut Vec<Effect>) {
+        if line.level >= Level::Error {
+            self.errors += 1;
+        }
+        out.push(Effect::Log(line));
+    }
+
+    pub(super) fn drain_conversation(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        self.feed_link(now, link::Event::DrainRequested, out);
+        self.feed_commands(now, commands::Event::DrainRequested, out);
+        self.feed_outbox(now, outbox::Event::FlushRequested, out);
+    }
+
+    pub(super) fn conversation_deadline(&self) -> Option<Deadline> {
+        [
+            self.link.next_deadline(),
+            self.configuration.next_deadline(),
+            self.commands.next_deadline(),
+            self.outbox.next_deadline(),
+        ]
+        .into_iter()
+        .fold(None, Deadline::earlier)
+    }
+
+    pub(super) fn tick_conversation(&mut self, now: Timestamp, out: &mut Vec<Effect>) -> bool {
+        let due = |deadline: Option<Deadline>| deadline.is_some_and(|next| next.at <= now);
+        let mut any = false;
+        if due(self.link.next_deadline()) {
+            self.feed_link(now, link::Event::Tick, out);
+            any = true;
+        }
+        if due(self.configuration.next_deadline()) {
+            self.feed_configuration(now, configuration::Event::Tick, out);
+            any = true;
+        }
+        if due(self.commands.next_deadline()) {
+            self.feed_commands(now, commands::Event::Tick, out);
+            any = true;
+        }
+        if due(self.outbox.next_deadline()) {
+            self.feed_outbox(now, outbox::Event::Tick, out);
+            any = true;
+        }
+        any
+    }
+}

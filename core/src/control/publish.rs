@@ -1,0 +1,94 @@
+//! The one published view: made after each event that changed something, read by everybody else.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use super::Control;
+use crate::view::{InstanceStatus, LinkView, SatelliteHealth, SatelliteStatus, ServerView, View};
+
+impl Control {
+    pub(super) fn publish(&mut self) {
+        let link = LinkView { configuration_fresh: self.configuration_fresh, ..self.link.view() };
+        let outbox = self.outbox.view();
+        let health = self.health();
+        let old = &*self.view;
+        let same = self.changed.is_empty()
+            && old.link == link
+            && old.outbox == outbox
+            && old.health == health
+            && old.error_count == self.errors
+            && old.refused == self.refused
+            && old.satellite == self.identity
+            && old.draining == self.ending.is_some()
+            && old.servers.len() == self.servers.len();
+        if same {
+            return;
+        }
+        let mut view = View::clone(old);
+        for key in core::mem::take(&mut self.changed) {
+            if let Some(before) = view.instances.remove(&key)
+                && let Some(address) = &before.address
+            {
+                view.paths.remove(&address.path);
+            }
+            if let Some(instance) = self.instances.get(&key) {
+                let published = Arc::new(instance.view());
+                if let Some(address) = &published.address {
+                    view.paths.insert(address.path.clone(), key.clone());
+                }
+                view.instances.insert(key, published);
+            }
+        }
+        view.servers = self
+            .servers
+            .iter()
+            .map(|(id, installed)| {
+                let server = ServerView {
+                    team: installed.team.clone(),
+                    status: installed.machine.status(),
+                    names: Arc::clone(&installed.names),
+                };
+                (id.clone(), server)
+            })
+            .collect();
+        view.revision = view.revision.wrapping_add(1);
+        view.satellite = self.identity.clone();
+        view.link = link;
+        view.health = health;
+        view.outbox = outbox;
+        view.error_count = self.errors;
+        view.refused = self.refused.clone();
+        view.draining = self.ending.is_some();
+        self.view = Arc::new(view);
+    }
+
+    fn health(&self) -> SatelliteHealth {
+        let mut reasons = BTreeSet::new();
+        let failed = self.instances.values().filter(|instance| {
+            matches!(instance.status(), InstanceStatus::Error | InstanceStatus::PermanentlyFailed)
+        });
+        let failed = failed.count();
+        if failed > 0 {
+            reasons.insert(format!("{failed} of {} instances failed", self.instances.len()));
+        }
+        let outbox = self.outbox.view();
+        if outbox.waiting > 0 && outbox.waiting * 2 >= outbox.capacity {
+            reasons.insert(String::from("the event outbox is half full"));
+        }
+        if self.places.waiting() > 0 {
+            let held = self.places.held();
+            reasons.insert(format!("all {held} process places are taken"));
+        }
+        if self.identity.is_some() && !self.link.is_reachable() {
+            reasons.insert(String::from("the Backend does not answer"));
+        }
+        if let Some(error) = &self.persist_error {
+            reasons.insert(format!("the state directory cannot be written: {error}"));
+        }
+        let status =
+            if reasons.is_empty() { SatelliteStatus::Active } else { SatelliteStatus::Degraded };
+        SatelliteHealth { status, reasons }
+    }
+}

@@ -1,0 +1,98 @@
+//! The sliding window in which crashes count together.
+
+use alloc::vec::Vec;
+
+use crate::limits;
+use crate::random::Random;
+use crate::time::Timestamp;
+
+/// The crashes of the last five minutes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Crashes {
+    times: Vec<Timestamp>,
+    total: u64,
+}
+
+/// What a crash calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Start it again after a delay.
+    Restart {
+        /// Which restart within the window, from 1.
+        attempt: u32,
+        /// The delay.
+        delay_ms: u64,
+    },
+    /// Leave it.
+    GiveUp,
+}
+
+impl Crashes {
+    /// Counts a crash after `uptime_ms` of life.
+    ///
+    /// A healthy minute is rewarded with a restart at once; the fourth crash within the window is
+    /// final.
+    pub(super) fn record(&mut self, now: Timestamp, uptime_ms: u64, random: &mut Random) -> Answer {
+        self.times.retain(|time| now.since(*time) < limits::CRASH_WINDOW_MS);
+        self.times.push(now);
+        self.total = self.total.saturating_add(1);
+        let attempt = self.times.len();
+        let Some(delay) = limits::RESTART_DELAYS_MS.get(attempt - 1).copied() else {
+            return Answer::GiveUp;
+        };
+        let delay_ms = if uptime_ms >= limits::HEALTHY_UPTIME_MS {
+            0
+        } else {
+            // A quarter of jitter: servers that fell together do not rise together.
+            random.between(delay, delay + delay / 4)
+        };
+        Answer::Restart { attempt: attempt as u32, delay_ms }
+    }
+
+    /// Forgets the window: somebody mended something.
+    pub(super) fn forget(&mut self) {
+        self.times.clear();
+    }
+
+    /// Crashes within the window, as of the last one.
+    pub(super) fn in_window(&self) -> u64 {
+        self.times.len() as u64
+    }
+
+    /// Crashes since the satellite started.
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::{MINUTE, SECOND};
+
+    #[test]
+    fn the_fourth_crash_within_five_minutes_is_final() {
+        let (mut crashes, mut random) = (Crashes::default(), Random::new(1));
+        for (index, base) in limits::RESTART_DELAYS_MS.into_iter().enumerate() {
+            let answer = crashes.record(Timestamp(index as u64 * MINUTE), SECOND, &mut random);
+            let Answer::Restart { attempt, delay_ms } = answer else { panic!("gave up early") };
+            assert_eq!(attempt as usize, index + 1);
+            assert!((base..=base + base / 4).contains(&delay_ms));
+        }
+        assert_eq!(crashes.record(Timestamp(4 * MINUTE), SECOND, &mut random), Answer::GiveUp);
+    }
+
+    #[test]
+    fn the_window_slides_and_a_healthy_minute_restarts_at_once() {
+        let (mut crashes, mut random) = (Crashes::default(), Random::new(1));
+        for minute in [0, 1, 2] {
+            crashes.record(Timestamp(minute * MINUTE), MINUTE, &mut random);
+        }
+        let answer = crashes.record(Timestamp(5 * MINUTE), MINUTE, &mut random);
+        assert_eq!(answer, Answer::Restart { attempt: 3, delay_ms: 0 });
+        crashes.forget();
+        let answer = crashes.record(Timestamp(5 * MINUTE), MINUTE, &mut random);
+        assert_eq!(answer, Answer::Restart { attempt: 1, delay_ms: 0 });
+        assert_eq!(crashes.total(), 5);
+    }
+}

@@ -1,0 +1,122 @@
+//! How a process's life ends, and what follows: another start, sleep, or the end of trying.
+
+use alloc::format;
+use alloc::string::String;
+
+use super::Effect;
+use super::crashes::Answer;
+use super::lifecycle::{Context, Lifecycle};
+use super::state::{Process, Purpose, State, StopReason, Then};
+use crate::control::{Ended, SpawnFailure};
+use crate::view::HealthStatus;
+
+impl Lifecycle {
+    pub(super) fn recover(&mut self, process: &Process, message: String) -> State {
+        self.message = Some(message.clone());
+        State::Stopping { process: *process, then: Then::Recover { message } }
+    }
+
+    pub(super) fn spawn_failed(&mut self, failure: &SpawnFailure, cx: &mut Context<'_>) -> State {
+        let message = format!("{}: {}", failure.step, failure.error);
+        if failure.retryable {
+            self.failed_start(message, 0, None, cx)
+        } else {
+            self.message = Some(message);
+            State::Failed { since: cx.now }
+        }
+    }
+
+    pub(super) fn crashed(
+        &mut self,
+        process: &Process,
+        ended: &Ended,
+        cx: &mut Context<'_>,
+    ) -> State {
+        let uptime_ms = cx.now.since(process.since);
+        let message = match ended.last_stderr.last() {
+            Some(line) => format!("{ended}: {line}"),
+            None => format!("{ended}"),
+        };
+        self.health = HealthStatus::Unknown;
+        let answer = self.crashes.record(cx.now, uptime_ms, &mut self.random);
+        let will_restart = matches!(answer, Answer::Restart { .. });
+        cx.out.push(Effect::Emit(self.crash_event(process, ended, uptime_ms, will_restart)));
+        self.after(answer, message, process.pid, cx)
+    }
+
+    /// What follows a start that failed without anything to report as crashed.
+    fn failed_start(
+        &mut self,
+        message: String,
+        uptime_ms: u64,
+        old_pid: Option<u32>,
+        cx: &mut Context<'_>,
+    ) -> State {
+        let answer = self.crashes.record(cx.now, uptime_ms, &mut self.random);
+        self.after(answer, message, old_pid, cx)
+    }
+
+    fn after(
+        &mut self,
+        answer: Answer,
+        message: String,
+        old_pid: Option<u32>,
+        cx: &mut Context<'_>,
+    ) -> State {
+        self.message = Some(message);
+        match answer {
+            Answer::Restart { attempt, delay_ms } => {
+                self.restarts = self.restarts.saturating_add(1);
+                State::Restarting { until: cx.now.after(delay_ms), attempt, old_pid }
+            }
+            Answer::GiveUp => {
+                cx.out.push(Effect::Emit(self.permanently_failed_event(cx.now)));
+                State::PermanentlyFailed { since: cx.now }
+            }
+        }
+    }
+
+    pub(super) fn ended(
+        &mut self,
+        process: &Process,
+        then: &Then,
+        ended: &Ended,
+        cx: &mut Context<'_>,
+    ) -> State {
+        self.health = HealthStatus::Unknown;
+        match then {
+            Then::Restart { purpose } => {
+                if !matches!(purpose, Purpose::Wake { .. }) {
+                    cx.out.push(Effect::Emit(self.stopped_event("restart")));
+                }
+                self.connecting(cx.now, *purpose)
+            }
+            Then::Sleep => {
+                cx.out.push(Effect::Emit(self.dormant_event(process, cx.now)));
+                State::Dormant { since: cx.now }
+            }
+            Then::Stop { reason } => {
+                let reason = match reason {
+                    StopReason::Killed => "killed by command",
+                    StopReason::Shutdown => "satellite shutdown",
+                };
+                self.message = Some(String::from(reason));
+                cx.out.push(Effect::Emit(self.stopped_event(reason)));
+                State::Stopped { since: cx.now }
+            }
+            Then::Recover { message } => {
+                cx.out.push(Effect::Emit(self.stopped_event("unusable")));
+                let message = match ended.last_stderr.last() {
+                    Some(line) => format!("{message}; its last words: {line}"),
+                    None => message.clone(),
+                };
+                let uptime_ms = cx.now.since(process.since);
+                self.failed_start(message, uptime_ms, process.pid, cx)
+            }
+            Then::Remove => {
+                cx.out.push(Effect::Emit(self.stopped_event("no longer configured")));
+                State::Removed
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What an instance knows beside its state, and when it next wants the time.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::crashes::Crashes;
+use super::state::{Process, Purpose, State};
+use super::{Effect, Spec};
+use crate::control::ProcessSpec;
+use crate::id::Incarnation;
+use crate::limits;
+use crate::random::Random;
+use crate::relay::Activity;
+use crate::time::{SECOND, Timestamp};
+use crate::view::{HealthStatus, Inventory};
+use crate::{Deadline, Verdict};
+
+/// The relay watches the handshake itself; this is the margin after which it is not believed.
+const MARGIN_MS: u64 = 10 * SECOND;
+/// How long a process whose pipes are closed may take to end by itself.
+pub(super) const LOST_MS: u64 = 2 * SECOND;
+
+/// What an instance knows beside its state.
+#[derive(Debug)]
+pub struct Lifecycle {
+    /// What the configuration says of it.
+    pub spec: Spec,
+    /// What it offers, as last discovered.
+    pub inventory: Arc<Inventory>,
+    /// Why its status is what it is, for people.
+    pub message: Option<String>,
+    /// Whether its last health check succeeded.
+    pub health: HealthStatus,
+    /// When it was last used.
+    pub last_activity: Timestamp,
+    /// Restarts after crashes.
+    pub restarts: u64,
+    pub(super) timing: Timing,
+    pub(super) random: Random,
+    pub(super) crashes: Crashes,
+    pub(super) incarnation: Incarnation,
+    /// Totals of the processes before the present one.
+    pub(super) past: Activity,
+    /// Totals of the present process.
+    pub(super) present: Activity,
+}
+
+/// The operator's choices that concern an instance.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timing {
+    pub(super) idle_ms: u64,
+    pub(super) grace_ms: u64,
+}
+
+/// What a handler works with. The verdict is empty before an event and set after it.
+pub struct Context<'a> {
+    pub(super) now: Timestamp,
+    pub(super) out: &'a mut Vec<Effect>,
+    pub(super) verdict: Option<Verdict>,
+}
+
+impl Lifecycle {
+    pub(super) fn new(spec: Spec, timing: Timing, random: Random, now: Timestamp) -> Self {
+        Lifecycle {
+            spec,
+            inventory: Arc::default(),
+            message: None,
+            health: HealthStatus::Unknown,
+            last_activity: now,
+            restarts: 0,
+            timing,
+            random,
+            crashes: Crashes::default(),
+            incarnation: Incarnation::default(),
+            past: Activity::default(),
+            present: Activity::default(),
+        }
+    }
+
+    /// Messages sent and errors met in all.
+    pub fn totals(&self) -> Activity {
+        Activity {
+            messages: self.past.messages.saturating_add(self.present.messages),
+            errors: self.past.errors.saturating_add(self.present.errors),
+            late: self.past.late.saturating_add(self.present.late),
+            in_flight: self.present.in_flight,
+        }
+    }
+
+    /// Crashes since the satellite started.
+    pub fn crash_total(&self) -> u64 {
+        self.crashes.total()
+    }
+
+    pub(super) fn used(&mut self, now: Timestamp, activity: Activity) {
+        self.present = activity;
+        self.last_activity = now;
+    }
+
+    /// The state in which another process is started, or in which it is said why none can be.
+    pub(super) fn connecting(&mut self, now: Timestamp, purpose: Purpose) -> State {
+        let handshake_ms = match &self.spec.process {
+            Ok(process) => process.handshake_timeout_ms,
+            Err(reason) => {
+                self.message = Some(reason.clone());
+                return State::Failed { since: now };
+            }
+        };
+        self.incarnation = self.incarnation.next();
+        self.past = self.totals();
+        self.present = Activity::default();
+        self.health = HealthStatus::Unknown;
+        let process =
+            Process { incarnation: self.incarnation, pid: None, since: now, lost_until: None };
+        let until = now.after(handshake_ms.saturating_add(MARGIN_MS));
+        State::Connecting { process, purpose, until }
+    }
+
+    pub(super) fn process_spec(&self) -> Option<ProcessSpec> {
+        self.spec.process.as_ref().ok().cloned()
+    }
+
+    pub(super) fn discovery_until(now: Timestamp) -> Timestamp {
+        now.after(limits::DISCOVERY_TIMEOUT_MS + MARGIN_MS)
+    }
+
+    /// When an online process is idle: unused for the idle time, and past its grace.
+    pub(super) fn idle_at(&self, since: Timestamp) -> Option<Timestamp> {
+        if self.timing.idle_ms == 0 || self.present.in_flight > 0 {
+            return None;
+        }
+        let used = self.last_activity.max(since).after(self.timing.idle_ms);
+        Some(used.max(since.after(self.timing.grace_ms)))
+    }
+
+    pub(super) fn deadline(&self, state: &State) -> Option<Deadline> {
+        let lost = state.process().and_then(|process| process.lost_until);
+        let lost = lost.map(|at| Deadline::new(at, "pipes closed"));
+        let own = match state {
+            State::Provisioned => Some(Deadline::new(self.last_activity, "first start")),
+            State::Connecting { until, .. } => Some(Deadline::new(*until, "handshake")),
+            State::Discovering { until, .. } => Some(Deadline::new(*until, "discovery")),
+            State::Online { since, .. } => self.idle_at(*since).map(|at| Deadline::new(at, "idle")),
+            State::Restarting { until, .. } => Some(Deadline::new(*until, "restart")),
+            State::Waiting { .. }
+            | State::Stopping { .. }
+            | State::Dormant { .. }
+            | State::Stopped { .. }
+            | State::Failed { .. }
+            | State::PermanentlyFailed { .. }
+            | State::Removed => None,
+        };
+        Deadline::earlier(lost, own)
+    }
+}

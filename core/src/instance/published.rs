@@ -1,0 +1,287 @@
+//! What an instance shows and tells: its published view, and its events for the Backend.
+
+use alloc::borrow::ToOwned;
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::lifecycle::{Context, Lifecycle};
+use super::state::{Process, Purpose, State};
+use super::{Effect, Instance};
+use crate::control::{Ended, StderrLine};
+use crate::time::{IsoTime, SECOND, Timestamp};
+use crate::view::{InstanceView, Inventory, ProcessStatus, ProcessView, Tool};
+use crate::wire::event::{self, EventData};
+
+impl Instance {
+    /// The instance as the outside sees it.
+    pub fn view(&self) -> InstanceView {
+        let life = self.lifecycle();
+        let spec = &life.spec;
+        let process = self.state().process().map(|process| ProcessView {
+            incarnation: process.incarnation,
+            pid: process.pid,
+            status: match self.state() {
+                State::Online { .. } => ProcessStatus::Running,
+                State::Stopping { .. } => ProcessStatus::Terminating,
+                _ => ProcessStatus::Starting,
+            },
+            since: process.since,
+        });
+        let totals = life.totals();
+        InstanceView {
+            key: spec.key.clone(),
+            instance_id: spec.instance_id.clone(),
+            names: Arc::clone(&spec.names),
+            transport: spec.transport,
+            status: self.status(),
+            status_message: life.message.clone(),
+            process,
+            dormant_since: match self.state() {
+                State::Dormant { since } => Some(*since),
+                _ => None,
+            },
+            ready: match self.state() {
+                State::Online { process, .. } if process.lost_until.is_none() => {
+                    Some(process.incarnation)
+                }
+                _ => None,
+            },
+            inventory: Arc::clone(&life.inventory),
+            disabled_tools: Arc::clone(&spec.disabled_tools),
+            address: spec.address.clone(),
+            message_count: totals.messages,
+            error_count: totals.errors,
+            last_activity: life.last_activity,
+            health: life.health,
+            restarts: life.restarts,
+        }
+    }
+
+    /// The event that tells its present status.
+    pub fn status_changed(&self, now: Timestamp) -> EventData {
+        let life = self.lifecycle();
+        let key = &life.spec.key;
+        EventData::StatusChanged(event::StatusChanged {
+            installation_id: key.installation.clone(),
+            team_id: key.team.clone(),
+            user_id: key.user.clone(),
+            status: self.status(),
+            status_message: life.message.clone(),
+            timestamp: IsoTime(now),
+        })
+    }
+
+    /// The events that tell what it wrote to its standard error.
+    pub fn log_events(&self, now: Timestamp, lines: &[StderrLine], dropped: u64) -> Vec<EventData> {
+        let key = &self.lifecycle().spec.key;
+        let mut events = Vec::new();
+        if !lines.is_empty() {
+            let logs = lines
+                .iter()
+                .map(|line| event::LogEntry {
+                    level: level_of(&line.text),
+                    message: if line.truncated {
+                        line.text.clone() + " [truncated]"
+                    } else {
+                        line.text.clone()
+                    },
+                    metadata: None,
+                    timestamp: IsoTime(now),
+                })
+                .collect();
+            events.push(EventData::ServerLogs(event::ServerLogs {
+                installation_id: key.installation.clone(),
+                team_id: key.team.clone(),
+                user_id: Some(key.user.clone()),
+                logs,
+            }));
+        }
+        if dropped > 0 {
+            events.push(EventData::LogRateLimitExceeded(event::LogRateLimitExceeded {
+                installation_id: key.installation.clone(),
+                dropped_count: dropped,
+                time_window_seconds: 1,
+                rate_limit: u64::from(crate::limits::STDERR_LINES_PER_SECOND),
+            }));
+        }
+        events
+    }
+}
+
+/// A line's level, guessed from its words, as servers write free text.
+fn level_of(text: &str) -> event::LogLevel {
+    let lower = text.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    if has(&["error", "fatal", "exception", "failed"]) {
+        event::LogLevel::Error
+    } else if has(&["warn"]) {
+        event::LogLevel::Warn
+    } else if has(&["debug", "trace"]) {
+        event::LogLevel::Debug
+    } else {
+        event::LogLevel::Info
+    }
+}
+
+impl Lifecycle {
+    /// Takes over what it offers, and tells the Backend if that is different from before.
+    pub(super) fn discovered(&mut self, inventory: &Arc<Inventory>, cx: &mut Context<'_>) {
+        let same = self.inventory.discovered_at != Timestamp::default()
+            && self.inventory.tools.len() == inventory.tools.len()
+            && self
+                .inventory
+                .tools
+                .iter()
+                .zip(&inventory.tools)
+                .all(|(old, new)| old.raw.get() == new.raw.get());
+        self.inventory = Arc::clone(inventory);
+        if same {
+            return;
+        }
+        let key = &self.spec.key;
+        let tools: Vec<event::DiscoveredTool> = inventory
+            .tools
+            .iter()
+            .map(|tool| event::DiscoveredTool {
+                tool_name: tool.name.clone(),
+                description: tool.description.clone(),
+                input_schema: input_schema(tool),
+                token_count: tokens(tool.raw.get()),
+            })
+            .collect();
+        cx.out.push(Effect::Emit(EventData::ToolsDiscovered(event::ToolsDiscovered {
+            installation_id: key.installation.clone(),
+            installation_name: self.spec.names.process.clone(),
+            team_id: key.team.clone(),
+            server_slug: self.spec.names.slug.clone(),
+            tool_count: tools.len() as u64,
+            total_tokens: tools.iter().map(|tool| tool.token_count).sum(),
+            tools,
+            discovered_at: IsoTime(cx.now),
+        })));
+    }
+
+    /// Tells the Backend that it serves, in the words that fit what the start was for.
+    pub(super) fn started(&mut self, process: &Process, purpose: Purpose, cx: &mut Context<'_>) {
+        let key = &self.spec.key;
+        let pid = u64::from(process.pid.unwrap_or_default());
+        let server_id = key.installation.clone();
+        let server_slug = self.spec.names.process.clone();
+        let team_id = key.team.clone();
+        let user_id = Some(key.user.clone());
+        let data = match purpose {
+            Purpose::First | Purpose::Commanded => EventData::ServerStarted(event::ServerStarted {
+                server_id,
+                server_slug,
+                team_id,
+                user_id,
+                process_id: pid,
+                transport: self.spec.transport,
+                tool_count: self.inventory.tools.len() as u64,
+                spawn_duration_ms: cx.now.since(process.since),
+            }),
+            Purpose::Recovery { attempt, old_pid } => {
+                EventData::ServerRestarted(event::ServerRestarted {
+                    server_id,
+                    server_slug,
+                    team_id,
+                    user_id,
+                    old_process_id: old_pid.unwrap_or_default().into(),
+                    new_process_id: pid,
+                    restart_reason: event::RestartReason::Crash,
+                    attempt_number: attempt.into(),
+                })
+            }
+            Purpose::Wake { asleep_since, wanted_at } => {
+                EventData::ServerRespawned(event::ServerRespawned {
+                    server_id,
+                    server_slug,
+                    team_id,
+                    user_id,
+                    process_id: pid,
+                    dormant_duration_seconds: wanted_at.since(asleep_since) / SECOND,
+                    respawn_duration_ms: cx.now.since(wanted_at),
+                })
+            }
+        };
+        cx.out.push(Effect::Emit(data));
+    }
+
+    pub(super) fn crash_event(
+        &self,
+        process: &Process,
+        ended: &Ended,
+        uptime_ms: u64,
+        will_restart: bool,
+    ) -> EventData {
+        let key = &self.spec.key;
+        EventData::ServerCrashed(event::ServerCrashed {
+            server_id: key.installation.clone(),
+            server_slug: self.spec.names.process.clone(),
+            team_id: key.team.clone(),
+            user_id: Some(key.user.clone()),
+            process_id: process.pid.unwrap_or_default().into(),
+            exit_code: ended.code.unwrap_or(-1),
+            signal: ended.signal.clone().unwrap_or_else(|| "none".to_owned()),
+            uptime_seconds: uptime_ms / SECOND,
+            crash_count: self.crashes.in_window(),
+            will_restart,
+        })
+    }
+
+    pub(super) fn permanently_failed_event(&self, now: Timestamp) -> EventData {
+        let key = &self.spec.key;
+        EventData::ServerPermanentlyFailed(event::ServerPermanentlyFailed {
+            server_id: key.installation.clone(),
+            server_slug: self.spec.names.process.clone(),
+            team_id: key.team.clone(),
+            user_id: Some(key.user.clone()),
+            total_crashes: self.crashes.total(),
+            last_error: self.message.clone().unwrap_or_default(),
+            failed_at: IsoTime(now),
+        })
+    }
+
+    pub(super) fn dormant_event(&self, process: &Process, now: Timestamp) -> EventData {
+        let key = &self.spec.key;
+        EventData::ServerDormant(event::ServerDormant {
+            server_id: key.installation.clone(),
+            server_slug: self.spec.names.process.clone(),
+            team_id: key.team.clone(),
+            user_id: Some(key.user.clone()),
+            process_id: process.pid.unwrap_or_default().into(),
+            idle_duration_seconds: now.since(self.last_activity) / SECOND,
+            last_activity_at: IsoTime(self.last_activity),
+        })
+    }
+
+    pub(super) fn stopped_event(&self, reason: &str) -> EventData {
+        let key = &self.spec.key;
+        EventData::ServerStopped(event::ServerStopped {
+            server_id: key.installation.clone(),
+            server_name: self.spec.names.server.clone(),
+            team_id: key.team.clone(),
+            reason: reason.to_string(),
+        })
+    }
+}
+
+/// The input schema of a definition; `null` if it states none.
+fn input_schema(tool: &Tool) -> Value {
+    #[derive(Deserialize)]
+    struct Definition {
+        #[serde(rename = "inputSchema", default)]
+        input_schema: Value,
+    }
+    let definition: Result<Definition, _> = serde_json::from_str(tool.raw.get());
+    definition.map(|definition| definition.input_schema).unwrap_or_default()
+}
+
+/// A rough count of what a definition costs a model: four bytes to a token.
+fn tokens(text: &str) -> u64 {
+    (text.len() as u64).div_ceil(4)
+}

@@ -1,0 +1,81 @@
+//! From an entry of the configuration to what an instance needs to know.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::control::ProcessSpec;
+use crate::id::{InstanceId, InstanceKey};
+use crate::limits::{self, Settings};
+use crate::secret::Secret;
+use crate::view::{InstanceAddress, ServerNames, Transport};
+use crate::wire::configuration::{Launch, Server};
+
+/// What the configuration says of an instance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// Its key.
+    pub key: InstanceKey,
+    /// Its id at the Backend, once there is one.
+    pub instance_id: Option<InstanceId>,
+    /// Its server's names.
+    pub names: Arc<ServerNames>,
+    /// How it is spoken to.
+    pub transport: Transport,
+    /// What to start, or what stands in the way of it and what to do about that.
+    pub process: Result<ProcessSpec, String>,
+    /// The way to it from outside.
+    pub address: Option<InstanceAddress>,
+    /// Tools an administrator switched off.
+    pub disabled_tools: Arc<BTreeSet<String>>,
+}
+
+impl Spec {
+    /// Reads an entry; `None` if it is switched off.
+    pub fn from_configuration(server: &Server, settings: &Settings) -> Option<Spec> {
+        server.enabled.then(|| Spec {
+            key: server.key(),
+            instance_id: server.instance.clone(),
+            names: Arc::clone(&server.names),
+            transport: server.launch.transport(),
+            process: match &server.launch {
+                Launch::Stdio { command, args, env } => process(command, args, env, settings),
+                Launch::Remote { transport, .. } => Err(format!(
+                    "this satellite does not proxy {} servers; configure a stdio server",
+                    transport.as_str()
+                )),
+            },
+            address: server.address.clone(),
+            disabled_tools: Arc::clone(&server.disabled_tools),
+        })
+    }
+}
+
+fn process(
+    command: &str,
+    args: &[String],
+    env: &BTreeMap<String, Secret>,
+    settings: &Settings,
+) -> Result<ProcessSpec, String> {
+    if !settings.allowed_commands.contains(command) {
+        let allowed: Vec<&str> = settings.allowed_commands.iter().map(String::as_str).collect();
+        return Err(format!(
+            "command {command:?} is not on the allow list; add it to SATELLITE_ALLOWED_COMMANDS \
+             or use one of {}",
+            allowed.join(", ")
+        ));
+    }
+    let downloads = matches!(command, "npx" | "uvx");
+    Ok(ProcessSpec {
+        command: command.to_string(),
+        args: args.to_vec(),
+        env: env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        handshake_timeout_ms: if downloads {
+            limits::HANDSHAKE_DOWNLOAD_TIMEOUT_MS
+        } else {
+            limits::HANDSHAKE_TIMEOUT_MS
+        },
+    })
+}

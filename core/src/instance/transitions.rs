@@ -1,0 +1,453 @@
+//! What each state does with each event. A state answers what is its own; a group of states answers
+//! what its members share; the root answers the rest, so that nothing is dropped silently.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use statig::Outcome;
+use statig::blocking::{self, IntoStateMachine};
+
+use super::lifecycle::{Context, LOST_MS, Lifecycle};
+use super::state::{Process, Purpose, State, StopReason, Then};
+use super::{Effect, Event};
+use crate::control::Ended;
+use crate::id::Incarnation;
+use crate::view::HealthStatus;
+use crate::{Refusal, Verdict};
+
+/// Groups of states.
+pub enum Superstate<'state> {
+    /// No process, and none wanted.
+    Resting,
+    /// No process, but one is due.
+    Pending,
+    /// A process that is meant to live.
+    Alive {
+        /// The process.
+        process: &'state mut Process,
+    },
+    /// Everything else ends here.
+    Root,
+}
+
+impl IntoStateMachine for Lifecycle {
+    type Event<'event> = Event;
+    type Context<'context> = Context<'context>;
+    type State = State;
+    type Superstate<'state> = Superstate<'state>;
+
+    fn initial() -> State {
+        State::Provisioned
+    }
+}
+
+impl Context<'_> {
+    fn moved(&mut self, to: State) -> Outcome<State> {
+        self.verdict = Some(Verdict::Moved);
+        Outcome::Transition(to)
+    }
+
+    fn handled(&mut self) -> Outcome<State> {
+        self.verdict = Some(Verdict::Handled);
+        Outcome::Handled
+    }
+
+    fn ignored(&mut self, why: &'static str) -> Outcome<State> {
+        self.verdict = Some(Verdict::Ignored(why));
+        Outcome::Handled
+    }
+
+    fn refused(&mut self, why: Refusal) -> Outcome<State> {
+        self.verdict = Some(Verdict::Refused(why));
+        Outcome::Handled
+    }
+}
+
+impl blocking::State<Lifecycle> for State {
+    fn call_handler(
+        &mut self,
+        life: &mut Lifecycle,
+        event: &Event,
+        cx: &mut Context<'_>,
+    ) -> Outcome<State> {
+        match self {
+            State::Provisioned => match event {
+                Event::Tick | Event::Wanted => match &life.spec.process {
+                    Ok(_) => cx.moved(State::Waiting { since: cx.now, purpose: Purpose::First }),
+                    Err(reason) => {
+                        life.message = Some(reason.clone());
+                        cx.moved(State::Failed { since: cx.now })
+                    }
+                },
+                _ => Outcome::Super,
+            },
+            State::Waiting { purpose, .. } => match event {
+                Event::Placed => {
+                    let to = life.connecting(cx.now, *purpose);
+                    cx.moved(to)
+                }
+                _ => Outcome::Super,
+            },
+            State::Connecting { process, purpose, until } => {
+                connecting(process, *purpose, until, life, event, cx)
+            }
+            State::Discovering { process, purpose, until } => {
+                discovering(process, *purpose, *until, life, event, cx)
+            }
+            State::Online { process, since } => match event {
+                Event::Listed { incarnation, inventory } if *incarnation == process.incarnation => {
+                    life.discovered(inventory, cx);
+                    cx.handled()
+                }
+                Event::Tick if life.idle_at(*since).is_some_and(|at| at <= cx.now) => {
+                    cx.moved(State::Stopping { process: *process, then: Then::Sleep })
+                }
+                _ => Outcome::Super,
+            },
+            State::Stopping { process, then } => stopping(process, then, life, event, cx),
+            State::Dormant { since } => match event {
+                Event::Wanted => {
+                    let purpose = Purpose::Wake { asleep_since: *since, wanted_at: cx.now };
+                    cx.moved(State::Waiting { since: cx.now, purpose })
+                }
+                _ => Outcome::Super,
+            },
+            State::Stopped { .. } => match event {
+                Event::Wanted => {
+                    cx.moved(State::Waiting { since: cx.now, purpose: Purpose::Commanded })
+                }
+                _ => Outcome::Super,
+            },
+            State::Restarting { until, attempt, old_pid } => match event {
+                Event::Tick if *until <= cx.now => {
+                    let purpose = Purpose::Recovery { attempt: *attempt, old_pid: *old_pid };
+                    cx.moved(State::Waiting { since: cx.now, purpose })
+                }
+                _ => Outcome::Super,
+            },
+            State::Failed { .. } | State::PermanentlyFailed { .. } => match event {
+                Event::Wanted => cx.ignored("only a restart command or a new configuration helps"),
+                _ => Outcome::Super,
+            },
+            State::Removed => match event {
+                Event::Wanted | Event::RestartRequested(_) | Event::KillRequested => {
+                    cx.refused(Refusal::Unknown)
+                }
+                Event::RemoveRequested | Event::DrainRequested => cx.ignored("already removed"),
+                _ => Outcome::Super,
+            },
+        }
+    }
+
+    fn call_entry_action(&mut self, life: &mut Lifecycle, cx: &mut Context<'_>) {
+        match self {
+            State::Waiting { .. } => cx.out.push(Effect::Claim),
+            State::Connecting { process, .. } => {
+                if let Some(spec) = life.process_spec() {
+                    let incarnation = process.incarnation;
+                    cx.out.push(Effect::Spawn { incarnation, process: spec });
+                }
+            }
+            State::Stopping { process, .. } => {
+                cx.out.push(Effect::Terminate { incarnation: process.incarnation });
+            }
+            State::Restarting { .. } => cx.out.push(Effect::Release),
+            State::Removed => {
+                cx.out.push(Effect::Release);
+                cx.out.push(Effect::Removed);
+            }
+            State::Provisioned
+            | State::Discovering { .. }
+            | State::Online { .. }
+            | State::Dormant { .. }
+            | State::Stopped { .. }
+            | State::Failed { .. }
+            | State::PermanentlyFailed { .. } => {}
+        }
+    }
+
+    fn superstate(&mut self) -> Option<Superstate<'_>> {
+        Some(match self {
+            State::Dormant { .. }
+            | State::Stopped { .. }
+            | State::Failed { .. }
+            | State::PermanentlyFailed { .. } => Superstate::Resting,
+            State::Provisioned | State::Waiting { .. } | State::Restarting { .. } => {
+                Superstate::Pending
+            }
+            State::Connecting { process, .. }
+            | State::Discovering { process, .. }
+            | State::Online { process, .. } => Superstate::Alive { process },
+            State::Stopping { .. } | State::Removed => Superstate::Root,
+        })
+    }
+}
+
+impl blocking::Superstate<Lifecycle> for Superstate<'_> {
+    fn call_handler(
+        &mut self,
+        life: &mut Lifecycle,
+        event: &Event,
+        cx: &mut Context<'_>,
+    ) -> Outcome<State> {
+        match self {
+            Superstate::Resting | Superstate::Pending => match event {
+                Event::RestartRequested(_) => {
+                    life.crashes.forget();
+                    cx.moved(State::Waiting { since: cx.now, purpose: Purpose::Commanded })
+                }
+                Event::RemoveRequested => cx.moved(State::Removed),
+                Event::KillRequested | Event::DrainRequested => match self {
+                    Superstate::Pending => cx.moved(State::Stopped { since: cx.now }),
+                    _ => cx.ignored("no process"),
+                },
+                Event::Wanted => cx.ignored("a start is due"),
+                _ => Outcome::Super,
+            },
+            Superstate::Alive { process } => alive(process, life, event, cx),
+            Superstate::Root => root(life, event, cx),
+        }
+    }
+
+    fn call_entry_action(&mut self, _life: &mut Lifecycle, cx: &mut Context<'_>) {
+        if matches!(self, Superstate::Resting) {
+            cx.out.push(Effect::Release);
+        }
+    }
+
+    fn superstate(&mut self) -> Option<Superstate<'_>> {
+        match self {
+            Superstate::Resting | Superstate::Pending | Superstate::Alive { .. } => {
+                Some(Superstate::Root)
+            }
+            Superstate::Root => None,
+        }
+    }
+}
+
+fn connecting(
+    process: &mut Process,
+    purpose: Purpose,
+    until: &mut crate::time::Timestamp,
+    life: &mut Lifecycle,
+    event: &Event,
+    cx: &mut Context<'_>,
+) -> Outcome<State> {
+    match event {
+        Event::Spawned { incarnation, pid } if *incarnation == process.incarnation => {
+            process.pid = Some(*pid);
+            cx.handled()
+        }
+        Event::SpawnFailed { incarnation, failure } if *incarnation == process.incarnation => {
+            let to = life.spawn_failed(failure, cx);
+            cx.moved(to)
+        }
+        Event::Initialized { incarnation } if *incarnation == process.incarnation => {
+            let until = Lifecycle::discovery_until(cx.now);
+            cx.moved(State::Discovering { process: *process, purpose, until })
+        }
+        Event::Tick if *until <= cx.now => {
+            let message = String::from("no answer to initialize in time");
+            cx.moved(life.recover(process, message))
+        }
+        _ => Outcome::Super,
+    }
+}
+
+fn discovering(
+    process: &mut Process,
+    purpose: Purpose,
+    until: crate::time::Timestamp,
+    life: &mut Lifecycle,
+    event: &Event,
+    cx: &mut Context<'_>,
+) -> Outcome<State> {
+    match event {
+        Event::Listed { incarnation, inventory } if *incarnation == process.incarnation => {
+            life.message = None;
+            life.last_activity = cx.now;
+            life.discovered(inventory, cx);
+            life.started(process, purpose, cx);
+            cx.moved(State::Online { process: *process, since: cx.now })
+        }
+        Event::Tick if until <= cx.now => {
+            let message = String::from("no answer to tools/list in time");
+            cx.moved(life.recover(process, message))
+        }
+        _ => Outcome::Super,
+    }
+}
+
+/// What every state with a process that is meant to live does.
+fn alive(
+    process: &mut Process,
+    life: &mut Lifecycle,
+    event: &Event,
+    cx: &mut Context<'_>,
+) -> Outcome<State> {
+    match event {
+        Event::Exited { incarnation, ended } if *incarnation == process.incarnation => {
+            let to = life.crashed(process, ended, cx);
+            cx.moved(to)
+        }
+        Event::Unusable { incarnation, step, reason } if *incarnation == process.incarnation => {
+            cx.moved(life.recover(process, format!("{step}: {reason}")))
+        }
+        Event::PipesClosed { incarnation, reason } if *incarnation == process.incarnation => {
+            if process.lost_until.is_some() {
+                return cx.ignored("already known");
+            }
+            process.lost_until = Some(cx.now.after(LOST_MS));
+            life.message = Some(reason.clone());
+            cx.handled()
+        }
+        Event::Tick if process.lost_until.is_some_and(|until| until <= cx.now) => {
+            let message = life.message.clone().unwrap_or_default();
+            cx.moved(life.recover(process, message))
+        }
+        Event::Used { incarnation, activity } if *incarnation == process.incarnation => {
+            life.used(cx.now, *activity);
+            cx.handled()
+        }
+        Event::Probed { incarnation, answered } if *incarnation == process.incarnation => {
+            life.health = if *answered { HealthStatus::Healthy } else { HealthStatus::Unhealthy };
+            cx.handled()
+        }
+        Event::RestartRequested(_) => {
+            life.crashes.forget();
+            let then = Then::Restart { purpose: Purpose::Commanded };
+            cx.moved(State::Stopping { process: *process, then })
+        }
+        Event::KillRequested => {
+            let then = Then::Stop { reason: StopReason::Killed };
+            cx.moved(State::Stopping { process: *process, then })
+        }
+        Event::DrainRequested => {
+            let then = Then::Stop { reason: StopReason::Shutdown };
+            cx.moved(State::Stopping { process: *process, then })
+        }
+        Event::RemoveRequested => {
+            cx.moved(State::Stopping { process: *process, then: Then::Remove })
+        }
+        Event::Wanted => cx.ignored("already started"),
+        _ => Outcome::Super,
+    }
+}
+
+fn stopping(
+    process: &mut Process,
+    then: &mut Then,
+    life: &mut Lifecycle,
+    event: &Event,
+    cx: &mut Context<'_>,
+) -> Outcome<State> {
+    let ours = |incarnation: &Incarnation| *incarnation == process.incarnation;
+    match event {
+        Event::Exited { incarnation, ended } if ours(incarnation) => {
+            let to = life.ended(process, then, ended, cx);
+            cx.moved(to)
+        }
+        // It was told to end before it ever ran.
+        Event::SpawnFailed { incarnation, .. } if ours(incarnation) => {
+            let to = life.ended(process, then, &Ended::default(), cx);
+            cx.moved(to)
+        }
+        Event::Spawned { incarnation, pid } if ours(incarnation) => {
+            process.pid = Some(*pid);
+            cx.handled()
+        }
+        Event::Used { incarnation, activity } if ours(incarnation) => {
+            life.present = *activity;
+            cx.handled()
+        }
+        Event::Wanted => match then {
+            Then::Sleep => {
+                let purpose = Purpose::Wake { asleep_since: cx.now, wanted_at: cx.now };
+                *then = Then::Restart { purpose };
+                cx.handled()
+            }
+            Then::Stop { reason: StopReason::Killed } => {
+                *then = Then::Restart { purpose: Purpose::Commanded };
+                cx.handled()
+            }
+            Then::Stop { reason: StopReason::Shutdown } => cx.refused(Refusal::Draining),
+            Then::Remove => cx.refused(Refusal::Unknown),
+            Then::Restart { .. } | Then::Recover { .. } => cx.ignored("a start is due"),
+        },
+        Event::RestartRequested(_) => {
+            if matches!(then, Then::Stop { reason: StopReason::Shutdown }) {
+                return cx.refused(Refusal::Draining);
+            }
+            life.crashes.forget();
+            *then = Then::Restart { purpose: Purpose::Commanded };
+            cx.handled()
+        }
+        Event::KillRequested | Event::DrainRequested => {
+            let reason = match event {
+                Event::DrainRequested => StopReason::Shutdown,
+                _ => StopReason::Killed,
+            };
+            if matches!(then, Then::Remove | Then::Stop { reason: StopReason::Shutdown }) {
+                return cx.ignored("already ending");
+            }
+            *then = Then::Stop { reason };
+            cx.handled()
+        }
+        Event::RemoveRequested => {
+            *then = Then::Remove;
+            cx.handled()
+        }
+        Event::Initialized { incarnation }
+        | Event::Listed { incarnation, .. }
+        | Event::Unusable { incarnation, .. }
+        | Event::PipesClosed { incarnation, .. }
+        | Event::Probed { incarnation, .. }
+            if ours(incarnation) =>
+        {
+            cx.ignored("already ending")
+        }
+        _ => Outcome::Super,
+    }
+}
+
+fn root(life: &mut Lifecycle, event: &Event, cx: &mut Context<'_>) -> Outcome<State> {
+    match event {
+        Event::Placed => {
+            // Nothing to start any more: let the next in the queue have the place.
+            cx.out.push(Effect::Release);
+            cx.ignored("no place is wanted")
+        }
+        Event::Tick => cx.ignored("nothing is due"),
+        Event::Configured(spec) => {
+            life.spec = spec.clone();
+            cx.handled()
+        }
+        Event::ToolSwitched { tool, disabled } => {
+            let tools = Arc::make_mut(&mut life.spec.disabled_tools);
+            let changed =
+                if *disabled { tools.insert(tool.clone()) } else { tools.remove(tool.as_str()) };
+            if changed { cx.handled() } else { cx.ignored("it is so already") }
+        }
+        Event::Spawned { incarnation, .. }
+        | Event::SpawnFailed { incarnation, .. }
+        | Event::Initialized { incarnation }
+        | Event::Listed { incarnation, .. }
+        | Event::Unusable { incarnation, .. }
+        | Event::PipesClosed { incarnation, .. }
+        | Event::Probed { incarnation, .. }
+        | Event::Used { incarnation, .. }
+        | Event::Exited { incarnation, .. } => {
+            if *incarnation < life.incarnation {
+                cx.ignored("late")
+            } else {
+                cx.refused(Refusal::IllegalTransition)
+            }
+        }
+        Event::Wanted
+        | Event::RestartRequested(_)
+        | Event::KillRequested
+        | Event::RemoveRequested
+        | Event::DrainRequested => cx.refused(Refusal::IllegalTransition),
+    }
+}
