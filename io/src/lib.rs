@@ -15,3 +15,4 @@ pub mod relays;
 pub mod settings;
 pub mod state_dir;
 pub mod telemetry;
+pub mod world;

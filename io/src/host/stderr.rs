@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use satellite_core::control::StderrLine;
-use satellite_core::limits::{STDERR_LINE_MAX_BYTES, STDERR_LINES_PER_SECOND};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep_until};
 
 use super::redaction::Redaction;
+use crate::settings::StderrSettings;
 
 /// Lines kept for the report of the process's end.
 const LAST_LINES: usize = 20;
@@ -18,12 +18,14 @@ const LAST_LINES: usize = 20;
 pub(crate) async fn read<R: AsyncRead + Unpin>(
     mut stderr: R,
     redaction: Redaction,
+    settings: StderrSettings,
     mut report: impl FnMut(Vec<StderrLine>, u64),
     mut stop: tokio::sync::oneshot::Receiver<()>,
 ) -> Vec<String> {
-    let mut lines = Lines::new(STDERR_LINE_MAX_BYTES + redaction.longest());
+    let mut lines = Lines::new(settings.line_max_bytes + redaction.longest());
     let mut last: VecDeque<Line> = VecDeque::new();
-    let mut rate = Rate { window: Instant::now(), passed: 0, dropped: 0 };
+    let mut rate =
+        Rate { window: Instant::now(), most: settings.lines_per_second, passed: 0, dropped: 0 };
     let mut buffer = vec![0; 8 * 1024];
     let mut is_over = false;
     while !is_over {
@@ -41,7 +43,7 @@ pub(crate) async fn read<R: AsyncRead + Unpin>(
         let mut passed = Vec::new();
         for line in found {
             if rate.admits() {
-                passed.push(line.clone().clean(&redaction));
+                passed.push(line.clone().clean(&redaction, settings.line_max_bytes));
             }
             if last.len() == LAST_LINES {
                 last.pop_front();
@@ -52,12 +54,13 @@ pub(crate) async fn read<R: AsyncRead + Unpin>(
             report(passed, rate.take_dropped());
         }
     }
-    last.into_iter().map(|line| line.clean(&redaction).text).collect()
+    last.into_iter().map(|line| line.clean(&redaction, settings.line_max_bytes).text).collect()
 }
 
 /// At most so many lines in each second.
 struct Rate {
     window: Instant,
+    most: u32,
     passed: u32,
     dropped: u64,
 }
@@ -70,7 +73,7 @@ impl Rate {
             self.window = Instant::now();
             self.passed = 0;
         }
-        let admitted = self.passed < STDERR_LINES_PER_SECOND;
+        let admitted = self.passed < self.most;
         if admitted {
             self.passed += 1
         } else {
@@ -93,11 +96,11 @@ struct Line {
 
 impl Line {
     /// Secrets go first: a cut through the middle of one would leave its beginning.
-    fn clean(self, redaction: &Redaction) -> StderrLine {
+    fn clean(self, redaction: &Redaction, most: usize) -> StderrLine {
         let mut text = redaction.apply(String::from_utf8_lossy(&self.bytes).into_owned());
         let mut truncated = self.is_cut;
-        if text.len() > STDERR_LINE_MAX_BYTES {
-            text.truncate(text.floor_char_boundary(STDERR_LINE_MAX_BYTES));
+        if text.len() > most {
+            text.truncate(text.floor_char_boundary(most));
             truncated = true;
         }
         StderrLine { text, truncated }
@@ -143,6 +146,7 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use satellite_core::limits::{STDERR_LINE_MAX_BYTES, STDERR_LINES_PER_SECOND};
     use satellite_core::secret::Secret;
     use tokio::io::AsyncWriteExt;
 
@@ -156,12 +160,17 @@ mod tests {
             lines.extend(some);
             dropped += count;
         };
+        let settings = StderrSettings {
+            lines_per_second: STDERR_LINES_PER_SECOND,
+            line_max_bytes: STDERR_LINE_MAX_BYTES,
+            warning_interval: Duration::ZERO,
+        };
+        let redaction = Redaction::new(secrets);
         let write = async {
             writer.write_all(text).await.unwrap();
             drop(writer);
         };
-        let (last, ()) =
-            tokio::join!(read(reader, Redaction::new(secrets), report, stopped), write);
+        let (last, ()) = tokio::join!(read(reader, redaction, settings, report, stopped), write);
         (lines, dropped, last)
     }
 

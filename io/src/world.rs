@@ -1,0 +1,212 @@
+//! Performs what the control machine decides.
+
+mod instance;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use satellite_core::Machine;
+use satellite_core::control::{Effect, Event, Exit, Record};
+use satellite_core::credentials::Credentials;
+use satellite_core::id::{Incarnation, InstanceKey};
+use satellite_core::limits::{BACKEND_BODY_MAX_BYTES, TERMINATE_STUCK_MS};
+use satellite_core::log::{Level, LogLine};
+use satellite_core::view::View;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::driver::{Inbox, Performed, World};
+use crate::host::{Launch, ProcessHost};
+use crate::http_client::{HttpClient, exchange};
+use crate::relays::{RelayInput, Relays};
+use crate::settings::StderrSettings;
+use crate::state_dir::RecordStore;
+use crate::telemetry;
+
+/// A machine that says what others may see of it.
+pub trait Published {
+    /// The state of affairs after the last event.
+    fn view(&self) -> Arc<View>;
+}
+
+/// What the control machine's world is made of.
+#[derive(Debug)]
+pub struct Parts<C, H, S> {
+    /// Reaches the Backend.
+    pub client: C,
+    /// Starts processes.
+    pub host: H,
+    /// Keeps records.
+    pub store: S,
+    /// The Backend's address, without a trailing slash.
+    pub backend_url: String,
+    /// What is passed on of a child's standard error.
+    pub stderr: StderrSettings,
+    /// The control machine's inbox.
+    pub inbox: Inbox<Event>,
+    /// The clock that the control machine's driver uses too.
+    pub clock: Clock,
+}
+
+/// The ways to what the control machine publishes. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Outlook {
+    /// The view after the last event.
+    pub view: watch::Receiver<Arc<View>>,
+    /// The pairing that is on disk.
+    pub credentials: watch::Receiver<Option<Credentials>>,
+    /// The running relays.
+    pub relays: Relays,
+}
+
+/// The world around one control machine.
+#[derive(Debug)]
+pub struct DaemonWorld<C, H, S> {
+    parts: Parts<C, H, S>,
+    relays: Relays,
+    view: watch::Sender<Arc<View>>,
+    credentials: watch::Sender<Option<Credentials>>,
+    processes: BTreeMap<(InstanceKey, Incarnation), Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    terminate: mpsc::UnboundedSender<u64>,
+    task: JoinHandle<()>,
+}
+
+impl<C: HttpClient, H: ProcessHost, S: RecordStore> DaemonWorld<C, H, S> {
+    /// A world in which nothing runs yet; `stored` is the pairing of an earlier daemon.
+    pub fn new(parts: Parts<C, H, S>, stored: Option<Credentials>) -> (Self, Outlook) {
+        let (view, viewed) = watch::channel(Arc::default());
+        let (credentials, current) = watch::channel(stored);
+        let relays = Relays::default();
+        let outlook = Outlook { view: viewed, credentials: current, relays: relays.clone() };
+        (DaemonWorld { parts, relays, view, credentials, processes: BTreeMap::new() }, outlook)
+    }
+
+    async fn persist(&mut self, record: Record) -> Event {
+        let name = record.name();
+        let pairing = match &record {
+            Record::Credentials(credentials) => Some(Some(credentials.clone())),
+            Record::Unpaired => Some(None),
+            Record::Configuration(_) => None,
+        };
+        let outcome = self.parts.store.persist(record).await;
+        if let (Ok(()), Some(pairing)) = (&outcome, pairing) {
+            self.credentials.send_replace(pairing);
+        }
+        Event::Persisted { record: name, outcome }
+    }
+
+    fn spawn(&mut self, launch: Launch, terminate: mpsc::UnboundedSender<u64>) {
+        self.processes.retain(|_, running| !running.task.is_finished());
+        let name = (launch.key.clone(), launch.incarnation);
+        let life = instance::Life {
+            host: self.parts.host.clone(),
+            relays: self.relays.clone(),
+            inbox: self.parts.inbox.clone(),
+            clock: self.parts.clock,
+            stderr: self.parts.stderr,
+        };
+        let task = tokio::spawn(life.run(launch));
+        self.processes.insert(name, Running { terminate, task });
+    }
+
+    /// Ends what still runs, for an exit that could not wait for it.
+    async fn end_processes(&mut self) {
+        const GRACE_MS: u64 = 1_000;
+        let running: Vec<Running> = std::mem::take(&mut self.processes).into_values().collect();
+        for Running { terminate, .. } in &running {
+            // A process that has ended needs no order.
+            let _ = terminate.send(GRACE_MS);
+        }
+        let all = async {
+            for Running { task, .. } in running {
+                let _ = task.await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_millis(TERMINATE_STUCK_MS), all).await.is_err() {
+            tracing::error!("Some processes do not end; the next start will end them");
+        }
+    }
+}
+
+impl<M, C, H, S> World<M> for DaemonWorld<C, H, S>
+where
+    M: Machine<Event = Event, Effect = Effect> + Published,
+    C: HttpClient,
+    H: ProcessHost,
+    S: RecordStore,
+{
+    type End = Exit;
+
+    fn tick(&self) -> Event {
+        Event::Tick
+    }
+
+    fn name(&self, event: &Event) -> &'static str {
+        event.name()
+    }
+
+    async fn perform(&mut self, effect: Effect) -> Performed<Event, Exit> {
+        match effect {
+            Effect::Persist(record) => return Performed::Answered(self.persist(record).await),
+            Effect::Send { request, http } => {
+                let (client, base) = (self.parts.client.clone(), self.parts.backend_url.clone());
+                let inbox = self.parts.inbox.clone();
+                tokio::spawn(async move {
+                    let answer = exchange(&client, &base, http, BACKEND_BODY_MAX_BYTES).await;
+                    // The inbox is gone when the daemon is.
+                    let _ = inbox.send(Event::Answered { request, answer });
+                });
+            }
+            Effect::Spawn { key, incarnation, process } => {
+                let (terminate, orders) = mpsc::unbounded_channel();
+                let launch = Launch { key, incarnation, process, terminate: orders };
+                self.spawn(launch, terminate);
+            }
+            Effect::Terminate { key, incarnation, grace_ms } => {
+                if let Some(relay) = self.relays.find(&key, incarnation) {
+                    relay.tell(RelayInput::CloseInput);
+                }
+                if let Some(running) = self.processes.get(&(key, incarnation)) {
+                    // Else it has ended, and the event that says so is on its way.
+                    let _ = running.terminate.send(grace_ms);
+                }
+            }
+            Effect::Relist { key, incarnation } => {
+                if let Some(relay) = self.relays.find(&key, incarnation) {
+                    relay.tell(RelayInput::Relist);
+                }
+            }
+            Effect::Log(line) => telemetry::log(&line),
+            Effect::Exit(exit) => {
+                self.end_processes().await;
+                if !exit.error.is_empty() {
+                    let line = LogLine::new(Level::Fatal, exit.error.clone())
+                        .with("operation", "exit")
+                        .with("code", u32::from(exit.code))
+                        .with("hint", exit.hint.as_str());
+                    telemetry::log(&line);
+                }
+                return Performed::Ended(exit);
+            }
+        }
+        Performed::Done
+    }
+
+    fn publish(&mut self, machine: &M) {
+        let view = machine.view();
+        self.view.send_if_modified(|current| {
+            let is_new = !Arc::ptr_eq(current, &view);
+            *current = view;
+            is_new
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;
