@@ -148,7 +148,7 @@ impl Visit for Line {
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::{Arc, Mutex};
+    use std::sync::{Arc, Mutex, PoisonError};
 
     use satellite_core::log::{Level as CoreLevel, LogLine};
     use tracing_subscriber::layer::SubscriberExt;
@@ -161,7 +161,7 @@ mod tests {
 
     impl io::Write for Paper {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
             Ok(bytes.len())
         }
 
