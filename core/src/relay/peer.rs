@@ -182,6 +182,9 @@ impl Relay {
     ) {
         self.reporting.violated(if invalid.fault == Fault::Syntax { NOT_JSON } else { NO_MESSAGE });
         let outline = Outline::of(line);
+        if !outline.is_json_rpc() {
+            return;
+        }
         if let Some(id) = outline.asks() {
             return refuse(id, invalid.fault.code(), &invalid.reason, out);
         }

@@ -19,6 +19,7 @@ pub struct Outline {
     place: Place,
     captured: Vec<u8>,
     id: Option<Vec<u8>>,
+    json_rpc: bool,
     answer: bool,
     method: bool,
 }
@@ -59,6 +60,11 @@ impl Outline {
     /// Whether the text has a `method`, and so answers nothing.
     pub fn has_method(&self) -> bool {
         self.method
+    }
+
+    /// Whether the text has a `jsonrpc`: a log line in JSON may well have an `id` and an `error`.
+    pub fn is_json_rpc(&self) -> bool {
+        self.json_rpc
     }
 
     /// Reads on.
@@ -129,6 +135,7 @@ impl Outline {
                     b"\"id\"" => Place::IdValue,
                     key => {
                         self.answer |= matches!(key, b"\"result\"" | b"\"error\"");
+                        self.json_rpc |= key == b"\"jsonrpc\"";
                         self.method |= key == b"\"method\"";
                         Place::OtherValue
                     }

@@ -62,7 +62,7 @@ fn answers_of_the_wrong_form_become_errors_that_clients_understand() {
 fn an_answer_that_cannot_be_read_fails_its_call_at_once() {
     for body in [
         r#""jsonrpc":"2.0","id":ID,"result":{"v":NaN}"#,
-        r#""result":{"a":1},"id":ID"#,
+        r#""result":{"a":1},"id":ID,"jsonrpc":"1.0""#,
         r#""jsonrpc":"2.0","id":ID"#,
         r#""jsonrpc":"2.0","id":ID,"result":{},"error":{"code":1,"message":"m"}"#,
     ] {
@@ -91,7 +91,11 @@ fn an_answer_that_cannot_be_read_fails_its_call_at_once() {
 fn noise_is_counted_and_skipped() {
     let mut bench = Bench::ready();
     bench.call(7, "{}");
+    let id = bench.asked("tools/call");
     bench.read("Server listening on stdio\n\n[info] {\n5");
+    bench.read(&format!(r#"{{"level":50,"id":{id},"error":"a log line","method":"GET"}}"#));
+    bench.read(&format!(r#"{{"level":50,"id":{id},"error":"another"}}"#));
+    assert_eq!(bench.written(), Vec::<Value>::new());
     bench.read(r#"{"jsonrpc":"2.0","id":999,"result":{}}"#);
     assert_eq!(bench.outcomes().len(), 0);
     bench.after(1_000);
@@ -108,7 +112,7 @@ fn noise_is_counted_and_skipped() {
         seen,
         [
             ("a line that is not JSON", 2),
-            ("a message that is not JSON-RPC 2.0", 1),
+            ("a message that is not JSON-RPC 2.0", 3),
             ("an answer to nothing", 1)
         ]
     );
