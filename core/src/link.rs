@@ -12,6 +12,8 @@ mod pairing;
 mod polling;
 pub(crate) mod request;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
