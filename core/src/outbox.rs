@@ -5,6 +5,8 @@
 //! same ids. What had to be dropped is told in an event of its own.
 
 mod queue;
+#[cfg(test)]
+mod tests;
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -159,12 +161,8 @@ impl Outbox {
         let kind = event.data.kind();
         let content = Content::Event { kind, json: wire::encode(&event) };
         let entry = Entry { seq, content, attempted: false };
-        let kept = match self.phase {
-            Phase::InFlight { count, .. } => count,
-            _ => 0,
-        };
         let random = &mut self.random;
-        let dropped = self.queue.push(entry, kept, now, || new_id(random));
+        let dropped = self.queue.push(entry, now, || new_id(random));
         if dropped > 0 && !self.overflowing {
             self.overflowing = true;
             out.push(Effect::Log(

@@ -49,34 +49,6 @@ impl Entry {
             Content::Gap { .. } => 0,
         }
     }
-
-    fn first_seq(&self) -> u64 {
-        match &self.content {
-            Content::Event { .. } => self.seq,
-            Content::Gap { from_seq, .. } => *from_seq,
-        }
-    }
-
-    fn lost(&self) -> u64 {
-        match &self.content {
-            Content::Event { .. } => 1,
-            Content::Gap { count, .. } => *count,
-        }
-    }
-
-    /// What dropping it adds to the count of dropped events; a gap's are counted already.
-    fn newly_lost(&self) -> u64 {
-        match &self.content {
-            Content::Event { .. } => 1,
-            Content::Gap { .. } => 0,
-        }
-    }
-
-    /// Whether more dropped events may be added to it: a gap the Backend may already have is told
-    /// for good.
-    fn is_open_gap(&self) -> bool {
-        matches!(self.content, Content::Gap { .. }) && !self.attempted
-    }
 }
 
 /// The events in the order of their emission.
@@ -110,24 +82,21 @@ impl Queue {
         self.dropped
     }
 
-    /// Appends an event. When there is no room, the oldest beyond the first `kept` (those in
-    /// flight) are dropped into a gap; `gap_id` names it should it be a new one. Returns how many
-    /// were dropped.
+    /// Appends an event. When there is no room, the oldest that have never been sent are dropped
+    /// into a gap; `gap_id` names it should it be a new one. Returns how many were dropped.
+    ///
+    /// What was sent once is kept: the Backend may have it, and then nothing is missing there. That
+    /// is one batch at most, so the queue exceeds its capacity only where a batch does.
     pub(super) fn push(
         &mut self,
         entry: Entry,
-        kept: usize,
         now: Timestamp,
         mut gap_id: impl FnMut() -> EventId,
     ) -> u64 {
         self.bytes = self.bytes.saturating_add(entry.bytes());
         self.entries.push_back(entry);
         let before = self.dropped;
-        while self.is_over() {
-            if !self.widen_gap(kept, now, &mut gap_id) {
-                break;
-            }
-        }
+        while self.is_over() && self.widen_gap(now, &mut gap_id) {}
         self.dropped - before
     }
 
@@ -135,39 +104,26 @@ impl Queue {
         self.entries.len() > self.capacity || self.bytes > EVENT_QUEUE_MAX_BYTES
     }
 
-    /// Drops one more event into the first open gap, or opens one. Says whether that gave room.
-    fn widen_gap(
-        &mut self,
-        kept: usize,
-        now: Timestamp,
-        gap_id: &mut impl FnMut() -> EventId,
-    ) -> bool {
-        let told = |entry: &Entry| matches!(entry.content, Content::Gap { .. }) && entry.attempted;
-        let place = self
-            .entries
-            .iter()
-            .enumerate()
-            .skip(kept)
-            .find(|(_, entry)| !told(entry))
-            .map_or(kept, |(place, _)| place);
+    /// Drops one more event into the open gap, or opens one. Says whether that gave room.
+    fn widen_gap(&mut self, now: Timestamp, gap_id: &mut impl FnMut() -> EventId) -> bool {
+        // Entries are sent from the front, so those sent are the first ones.
+        let place = self.entries.iter().take_while(|entry| entry.attempted).count();
         let Some(first) = self.entries.get(place) else { return false };
-        let (id, from_seq, mut count, mut seq) = match &first.content {
-            Content::Gap { id, from_seq, count, .. } if first.is_open_gap() => {
-                (id.clone(), *from_seq, *count, first.seq)
-            }
-            _ => {
-                self.dropped += first.newly_lost();
-                (gap_id(), first.first_seq(), first.lost(), first.seq)
-            }
-        };
         let mut freed = first.bytes();
+        let (id, from_seq, mut count, mut seq) = match &first.content {
+            Content::Gap { id, from_seq, count, .. } => (id.clone(), *from_seq, *count, first.seq),
+            Content::Event { .. } => (gap_id(), first.seq, 1, first.seq),
+        };
+        if matches!(first.content, Content::Event { .. }) {
+            self.dropped += 1;
+        }
         let absorbed = self.entries.remove(place + 1);
         let gave_room = absorbed.is_some() || freed > 0;
         if let Some(absorbed) = absorbed {
             freed += absorbed.bytes();
-            count += absorbed.lost();
+            count += 1;
             seq = absorbed.seq;
-            self.dropped += absorbed.newly_lost();
+            self.dropped += 1;
         }
         self.bytes = self.bytes.saturating_sub(freed);
         if let Some(entry) = self.entries.get_mut(place) {
