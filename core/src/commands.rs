@@ -3,6 +3,8 @@
 
 mod admission;
 mod results;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::BTreeMap;
 use alloc::format;
