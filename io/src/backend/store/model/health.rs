@@ -54,7 +54,7 @@ pub(super) fn upsert_process(
 ) {
     let now = IsoTime(now);
     let team = satellite.team_id.as_ref().or(told.team_id.as_ref());
-    let team = team.filter(|team| tables.teams.contains_key(team)).cloned();
+    let team = team.filter(|team| tables.teams.contains_key(*team)).cloned();
     let installation = told.installation_id.clone();
     let installation = installation.filter(|id| tables.installations.contains_key(id));
     let key = (satellite.id.clone(), told.id.clone());
