@@ -93,8 +93,8 @@ impl Timestamp {
             + minute * MINUTE
             + second * SECOND
             + fraction;
-        match text.get(at..)? {
-            "Z" | "z" => Some(Timestamp(local)),
+        let moment = match text.get(at..)? {
+            "Z" | "z" => Some(local),
             offset if offset.len() == 6 && offset.as_bytes()[3] == b':' => {
                 let (hours, minutes) = (field(at + 1, at + 3)?, field(at + 4, at + 6)?);
                 if hours > 23 || minutes > 59 {
@@ -102,13 +102,15 @@ impl Timestamp {
                 }
                 let shift = hours * HOUR + minutes * MINUTE;
                 match offset.as_bytes()[0] {
-                    b'+' => local.checked_sub(shift).map(Timestamp),
-                    b'-' => local.checked_add(shift).map(Timestamp),
+                    b'+' => local.checked_sub(shift),
+                    b'-' => local.checked_add(shift),
                     _ => None,
                 }
             }
             _ => None,
-        }
+        };
+        // An offset or a leap second may lead past the last year that four digits can write.
+        moment.filter(|moment| *moment < days_from_civil(10_000, 1, 1) * DAY).map(Timestamp)
     }
 }
 
@@ -207,6 +209,8 @@ mod tests {
             "2026-01-31T09:15:02+0100",
             "+026-01-31T09:15:02.12Z",
             "2026-01-31T09:15:02é",
+            "9999-12-31T23:59:59-01:00",
+            "9999-12-31T23:59:60Z",
         ] {
             assert_eq!(Timestamp::from_iso(text), None, "{text}");
         }
