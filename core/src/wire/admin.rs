@@ -7,6 +7,7 @@
 //! | installations | `GET`, `POST /api/teams/{team}/mcp/installations`; `GET`, `PATCH`, `DELETE …/{id}` |
 //! | a user's settings | `PUT …/installations/{id}/users/{user}` |
 //! | instance tokens | `POST …/installations/{id}/users/{user}/token` |
+//! | registration tokens | `GET`, `POST /api/satellites/global/registration-tokens`; the same under `/api/teams/{team}`; `DELETE /api/satellites/registration-tokens/{id}` |
 //! | access tokens | `POST /api/users/{user}/tokens` |
 //! | satellites | `GET /api/satellites/manage`; `GET`, `PATCH`, `DELETE …/{id}`; `POST …/{id}/key` |
 //! | commands | `GET`, `POST /api/satellites/manage/{id}/commands`; `GET …/commands/{command}` |

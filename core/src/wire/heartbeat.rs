@@ -241,3 +241,6 @@ pub struct StatusProcesses {
     /// With a bad one.
     pub unhealthy: u64,
 }
+
+#[cfg(test)]
+mod tests;

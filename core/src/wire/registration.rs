@@ -138,3 +138,52 @@ pub struct RegistrationStatus {
 fn transports() -> Vec<String> {
     capability::TRANSPORTS.iter().map(ToString::to_string).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{decode, encode};
+
+    #[test]
+    fn a_request_has_the_fields_of_the_contract() {
+        let system =
+            limits::SystemInfo { os: "linux 6.1".into(), arch: "x86_64".into(), memory_mb: 2_048 };
+        let request = RegistrationRequest {
+            name: "edge-satellite-01".into(),
+            capabilities: transports(),
+            satellite_url: None,
+            region: None,
+            system_info: Some(SystemInfo { node_version: None, ..SystemInfo::from(&system) }),
+        };
+        assert_eq!(
+            core::str::from_utf8(&encode(&request)).unwrap(),
+            concat!(
+                r#"{"name":"edge-satellite-01","capabilities":["stdio","http","sse"],"#,
+                r#""system_info":{"os":"linux 6.1","arch":"x86_64","memory_mb":2048}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_name_is_all_that_a_request_needs() {
+        let request: RegistrationRequest =
+            decode("registration", br#"{"name":"edge-satellite-01","satellite_type":"global"}"#)
+                .unwrap();
+        assert_eq!(request.capabilities, capability::TRANSPORTS);
+        assert!(decode::<RegistrationRequest>("registration", b"{}").is_err());
+    }
+
+    #[test]
+    fn a_reply_of_the_field_is_read_and_its_key_is_not_shown() {
+        let reply: RegistrationReply = decode(
+            "registration reply",
+            br#"{"success":true,"satellite":{"id":"sat_1","name":"edge-satellite-01",
+                "satellite_type":"global","team_id":null,"status":"inactive",
+                "api_key":"deploystack_satellite_api_global_x"},"message":"welcome"}"#,
+        )
+        .unwrap();
+        assert_eq!(reply.satellite.team_id, None);
+        assert_eq!(reply.satellite.satellite_type, SatelliteType::Global);
+        assert!(!alloc::format!("{reply:?}").contains("deploystack_satellite_api"));
+    }
+}

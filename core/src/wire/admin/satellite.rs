@@ -3,7 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::id::{CommandId, EventId, SatelliteId, TeamId};
@@ -109,10 +110,11 @@ pub struct SatelliteKeyData {
 /// The body that sends a command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CreateCommand {
-    /// What to do.
+    /// What to do; a type without a meaning is refused here, where a person can mend it.
+    #[serde(deserialize_with = "known_type")]
     pub command_type: CommandType,
-    /// How urgent it is.
-    #[serde(default)]
+    /// How urgent it is; `normal` if missing, and refused if unknown.
+    #[serde(default, deserialize_with = "known_priority")]
     pub priority: Priority,
     /// With what.
     #[serde(default, deserialize_with = "lenient::or_default")]
@@ -123,6 +125,21 @@ pub struct CreateCommand {
     /// Ties it to others; made up if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
+}
+
+fn known_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CommandType, D::Error> {
+    match CommandType::deserialize(deserializer)? {
+        CommandType::Unknown(_) => Err(D::Error::custom(
+            "must be one of configure, spawn, kill, restart, health_check, \
+             invalidate_user_token_cache",
+        )),
+        known => Ok(known),
+    }
+}
+
+fn known_priority<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Priority, D::Error> {
+    Priority::from_wire(&String::deserialize(deserializer)?)
+        .ok_or_else(|| D::Error::custom("must be one of immediate, high, normal, low"))
 }
 
 /// A command.
@@ -242,4 +259,29 @@ pub struct EventRecord {
 pub struct EventsData {
     /// The events, the earliest first.
     pub events: Vec<EventRecord>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::decode;
+
+    #[test]
+    fn a_command_is_made_of_known_words_only() {
+        let make = |json: &str| decode::<CreateCommand>("command", json.as_bytes());
+        assert_eq!(make(r#"{"command_type":"kill"}"#).unwrap().priority, Priority::Normal);
+        let error = make(r#"{"command_type":"kil"}"#).unwrap_err();
+        assert!(error.contains("`command_type`: must be one of"), "{error}");
+        let error = make(r#"{"command_type":"kill","priority":"urgent"}"#).unwrap_err();
+        assert!(error.contains("`priority`: must be one of"), "{error}");
+    }
+
+    #[test]
+    fn an_administrators_word_has_a_state_and_perhaps_a_window() {
+        let read = |json: &str| decode::<AdminState>("state", json.as_bytes());
+        assert_eq!(read(r#"{"state":"disabled"}"#), Ok(AdminState::Disabled));
+        let open = AdminState::Maintenance { from: None, until: None };
+        assert_eq!(read(r#"{"state":"maintenance"}"#), Ok(open));
+        assert!(read(r#"{"state":"holiday"}"#).is_err());
+    }
 }
