@@ -100,7 +100,10 @@ impl blocking::State<Lifecycle> for State {
                     life.discovered(inventory, cx);
                     cx.handled()
                 }
-                Event::Tick if life.idle_at(*since).is_some_and(|at| at <= cx.now) => {
+                Event::Tick
+                    if process.lost_until.is_none()
+                        && life.idle_at(*since).is_some_and(|at| at <= cx.now) =>
+                {
                     cx.moved(State::Stopping { process: *process, then: Then::Sleep })
                 }
                 _ => Outcome::Super,
@@ -235,10 +238,6 @@ fn connecting(
     cx: &mut Context<'_>,
 ) -> Outcome<State> {
     match event {
-        Event::Spawned { incarnation, pid } if *incarnation == process.incarnation => {
-            process.pid = Some(*pid);
-            cx.handled()
-        }
         Event::SpawnFailed { incarnation, failure } if *incarnation == process.incarnation => {
             let to = life.spawn_failed(failure, cx);
             cx.moved(to)
@@ -287,6 +286,12 @@ fn alive(
     cx: &mut Context<'_>,
 ) -> Outcome<State> {
     match event {
+        // Its relay may have been quicker to report than whoever started it.
+        Event::Spawned { incarnation, pid } if *incarnation == process.incarnation => {
+            process.pid = Some(*pid);
+            cx.handled()
+        }
+        Event::Placed => cx.ignored("it has a place"),
         Event::Exited { incarnation, ended } if *incarnation == process.incarnation => {
             let to = life.crashed(process, ended, cx);
             cx.moved(to)
@@ -357,6 +362,7 @@ fn stopping(
             process.pid = Some(*pid);
             cx.handled()
         }
+        Event::Placed => cx.ignored("it has a place"),
         Event::Used { incarnation, activity } if ours(incarnation) => {
             life.present = *activity;
             cx.handled()
