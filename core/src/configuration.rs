@@ -2,6 +2,8 @@
 //! flight, unchanged ones recognised by their `ETag`, failures tried again.
 
 mod applied;
+#[cfg(test)]
+mod tests;
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;

@@ -4,6 +4,8 @@
 //! Apart from the control machine, so that nothing that holds that one up delays a heartbeat.
 
 mod payload;
+#[cfg(test)]
+mod tests;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
