@@ -219,6 +219,18 @@ mod tests {
     }
 
     #[test]
+    fn a_payload_too_deep_to_read_leaves_an_id_to_answer() {
+        let payload = ["{\"a\":".repeat(100_000), "1".into(), "}".repeat(100_000)].concat();
+        let json = format!(
+            r#"{{"commands":[{{"payload":{payload},"command_type":"kill","id":"deep"}},
+                {{"id":"next","command_type":"kill"}}]}}"#
+        );
+        let reply: PollReply = decode("poll reply", json.as_bytes()).unwrap();
+        assert_eq!(reply.unreadable[0].id, Some(CommandId::from("deep")));
+        assert_eq!(reply.commands[0].id, CommandId::from("next"));
+    }
+
+    #[test]
     fn an_ordinary_reply_has_the_fields_of_the_contract_and_no_other() {
         let reply = PollReply {
             commands: Vec::new(),
