@@ -2,4 +2,5 @@
 
 pub mod json_rpc;
 pub mod mcp_json;
+pub mod retry_after;
 pub mod wire;
