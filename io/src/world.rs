@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use satellite_core::Machine;
-use satellite_core::control::{Effect, Event, Exit, Record};
+use satellite_core::control::{Control, Effect, Event, Exit, Record};
 use satellite_core::credentials::Credentials;
 use satellite_core::id::{Incarnation, InstanceKey};
 use satellite_core::limits::{BACKEND_BODY_MAX_BYTES, TERMINATE_STUCK_MS};
@@ -29,6 +29,12 @@ use crate::telemetry;
 pub trait Published {
     /// The state of affairs after the last event.
     fn view(&self) -> Arc<View>;
+}
+
+impl Published for Control {
+    fn view(&self) -> Arc<View> {
+        Control::view(self)
+    }
 }
 
 /// What the control machine's world is made of.
