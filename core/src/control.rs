@@ -19,6 +19,8 @@ mod execution;
 mod fleet;
 mod places;
 mod publish;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;

@@ -7,7 +7,7 @@
 //!     └──────────────────────────────────── Restarting ──(fourth in 5 min)──► PermanentlyFailed
 //! ```
 //!
-//! [`state`] is the list of states, [`transitions`] what each does with each event,
+//! [`state`] is the list of states, `transitions` what each does with each event,
 //! `tests/tables/instance.txt` the result of every combination.
 
 mod crashes;
