@@ -1,6 +1,20 @@
-//! Fuzz targets' bodies as ordinary functions.
+//! Fuzz targets' bodies as ordinary functions, so that stable Rust can replay their corpora.
+//!
+//! `cargo fuzz run json_rpc` (with a nightly, or with `RUSTC_BOOTSTRAP=1`) looks for new inputs;
+//! what it finds goes into `corpus/` and is replayed by `cargo test` from then on.
 
 pub mod json_rpc;
 pub mod mcp_json;
 pub mod retry_after;
 pub mod wire;
+
+/// A target's body.
+pub type Body = fn(&[u8]);
+
+/// Every target by name, which is also that of its file and of its corpus.
+pub const TARGETS: [(&str, Body); 4] = [
+    ("json_rpc", json_rpc::run),
+    ("mcp_json", mcp_json::run),
+    ("registration_token", wire::registration_token),
+    ("wire", wire::wire),
+];

@@ -148,17 +148,17 @@ impl Fleet {
 
     /// How many events of a type are stored.
     pub(crate) fn events(&self, kind: &str) -> usize {
-        self.query(&format!("SELECT id FROM \"satelliteEvents\" WHERE event_type = '{kind}'")).len()
+        self.query(&format!("SELECT id FROM \"satelliteEvents\" WHERE type = '{kind}'")).len()
     }
 
     /// The ids of all stored events.
     pub(crate) fn event_ids(&self) -> Vec<String> {
-        self.query("SELECT event_id FROM \"satelliteEvents\"")
+        self.query("SELECT coalesce(event_id, id) FROM \"satelliteEvents\"")
     }
 
     /// The satellite's own numbers of all stored events, as they were stored.
     pub(crate) fn event_sequence(&self) -> Vec<u64> {
-        let rows = self.query("SELECT seq FROM \"satelliteEvents\" ORDER BY rowid");
+        let rows = self.query("SELECT seq FROM \"satelliteEvents\" ORDER BY number");
         rows.iter().filter_map(|row| row.parse().ok()).collect()
     }
 }

@@ -20,12 +20,10 @@ pub(crate) async fn session(dev: &Dev, server: &str) -> Session {
 
 /// The stored data of all events of one type.
 pub(crate) fn events(dev: &Dev, kind: &str) -> Vec<Value> {
-    dev.query(&format!(
-        "SELECT data FROM \"satelliteEvents\" WHERE event_type = '{kind}' ORDER BY rowid"
-    ))
-    .iter()
-    .map(|data| serde_json::from_str(data).expect("an event's data is JSON"))
-    .collect()
+    dev.query(&format!("SELECT data FROM \"satelliteEvents\" WHERE type = '{kind}' ORDER BY rowid"))
+        .iter()
+        .map(|data| serde_json::from_str(data).expect("an event's data is JSON"))
+        .collect()
 }
 
 /// The status of a server's instances in the Backend's database.

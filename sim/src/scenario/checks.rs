@@ -1,0 +1,153 @@
+//! What must be true in the end, when nothing has gone wrong for a while.
+
+use std::collections::BTreeSet;
+
+use satellite_core::view::{InstanceStatus, ServerStatus};
+
+use super::Scenario;
+use crate::stage::processes::Behaviour;
+use crate::stage::{Stage, Violation};
+
+/// Whether the world is as it should be after a time without faults.
+pub(super) fn converged(scenario: Scenario, stage: &Stage) -> Result<(), Violation> {
+    let checks: [(&'static str, Result<(), String>); 6] = [
+        ("in the end every daemon runs and is paired", daemons_run(stage)),
+        ("in the end every server is as its process allows", servers_settled(stage)),
+        ("in the end every command has its result", commands_done(stage)),
+        ("in the end no event waits", events_delivered(stage)),
+        ("in the end no process is left over", nothing_left(stage)),
+        ("the scenario's own end", own(scenario, stage)),
+    ];
+    for (invariant, outcome) in checks {
+        outcome.map_err(|detail| Violation { invariant, detail })?;
+    }
+    Ok(())
+}
+
+fn daemons_run(stage: &Stage) -> Result<(), String> {
+    for satellite in &stage.satellites {
+        let Some(control) = &satellite.control else {
+            return Err(format!("{} ended with {:?}", satellite.name, satellite.exited));
+        };
+        let view = control.view();
+        if view.satellite.is_none() || view.link.failures > 0 {
+            return Err(format!("{}: {:?}", satellite.name, view.link));
+        }
+    }
+    Ok(())
+}
+
+fn servers_settled(stage: &Stage) -> Result<(), String> {
+    for satellite in &stage.satellites {
+        let Some(control) = &satellite.control else { continue };
+        let view = control.view();
+        if view.servers.len() != stage.backend.servers.len() {
+            return Err(format!(
+                "{} has {} servers, the Backend {}",
+                satellite.name,
+                view.servers.len(),
+                stage.backend.servers.len()
+            ));
+        }
+        for entry in stage.backend.servers.values() {
+            let behaviour = Behaviour::of(entry["args"][0].as_str().unwrap_or_default());
+            let installation = entry["installation_id"].as_str().unwrap_or_default();
+            let server = view.servers.iter().find(|(id, _)| id.as_str() == installation);
+            let status = server.map(|(_, server)| server.status);
+            let dormant = view.instances.iter().any(|(key, i)| {
+                key.installation.as_str() == installation && i.dormant_since.is_some()
+            });
+            let failed = view.instances.iter().any(|(key, i)| {
+                key.installation.as_str() == installation
+                    && i.status == InstanceStatus::PermanentlyFailed
+            });
+            let fits = match behaviour {
+                Behaviour::Steady | Behaviour::Stubborn => {
+                    status == Some(ServerStatus::Online) || dormant
+                }
+                // Nothing calls it, so it may sleep, serve, or be on its way back.
+                Behaviour::Fragile => status.is_some(),
+                Behaviour::Crashing => failed,
+                Behaviour::Silent | Behaviour::Missing => status == Some(ServerStatus::Error),
+            };
+            if !fits {
+                return Err(format!(
+                    "{}: {installation} ({}) is {status:?}",
+                    satellite.name,
+                    behaviour.name()
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn commands_done(stage: &Stage) -> Result<(), String> {
+    let open = stage
+        .backend
+        .commands
+        .iter()
+        .find(|command| !matches!(command.status.as_str(), "completed" | "failed"));
+    open.map_or(Ok(()), |command| {
+        Err(format!(
+            "{} is {} after {} deliveries",
+            command.body["id"], command.status, command.attempts
+        ))
+    })
+}
+
+fn events_delivered(stage: &Stage) -> Result<(), String> {
+    for satellite in &stage.satellites {
+        let Some(control) = &satellite.control else { continue };
+        let outbox = control.view().outbox;
+        if outbox.waiting > 0 || outbox.dropped > 0 {
+            return Err(format!("{}: {outbox:?}", satellite.name));
+        }
+    }
+    // A satellite that was never killed told of every crash exactly once.
+    if stage.satellites.iter().all(|satellite| satellite.boot == 1) {
+        let crashes: u64 = stage.satellites.iter().map(|satellite| satellite.crashes).sum();
+        let told = stage.backend.events_of("mcp.server.crashed");
+        if told as u64 != crashes {
+            return Err(format!("{crashes} crashes, {told} crash events"));
+        }
+    }
+    Ok(())
+}
+
+fn nothing_left(stage: &Stage) -> Result<(), String> {
+    for (index, satellite) in stage.satellites.iter().enumerate() {
+        let left: BTreeSet<u32> = stage
+            .processes
+            .of(index)
+            .filter(|(_, process)| process.boot != satellite.boot)
+            .map(|(_, process)| process.pid)
+            .collect();
+        if !left.is_empty() {
+            return Err(format!("{}: {left:?}", satellite.name));
+        }
+    }
+    Ok(())
+}
+
+fn own(scenario: Scenario, stage: &Stage) -> Result<(), String> {
+    let wrong = |what: &str| Err(String::from(what));
+    match scenario {
+        Scenario::CrashingChild => {
+            if stage.backend.events_of("mcp.server.permanently_failed") == 0 {
+                return wrong("nothing failed for good, though it crashed again and again");
+            }
+            Ok(())
+        }
+        Scenario::KilledDaemon if stage.satellites.iter().all(|satellite| satellite.boot < 2) => {
+            wrong("no daemon was ever started again")
+        }
+        Scenario::Outage => {
+            let beats =
+                stage.backend.satellites.values().map(|row| row.heartbeats.len()).sum::<usize>();
+            // 110 of 120 minutes, two a minute.
+            if beats < 200 { wrong("heartbeats are missing beyond the outage") } else { Ok(()) }
+        }
+        Scenario::Pairing | Scenario::KilledDaemon | Scenario::Storm => Ok(()),
+    }
+}

@@ -1,0 +1,136 @@
+//! Model processes: what a child does once it is started, as far as its lifecycle can tell.
+
+use std::collections::BTreeMap;
+
+use satellite_core::id::{Incarnation, InstanceKey};
+use satellite_core::random::Random;
+
+/// How a child behaves; its first argument says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Behaviour {
+    /// Starts, serves, ends when told.
+    Steady,
+    /// As steady, but deaf to SIGTERM: it takes the whole grace.
+    Stubborn,
+    /// Serves, and dies by itself seconds later, again and again.
+    Crashing,
+    /// Dies now and then.
+    Fragile,
+    /// Starts and never answers `initialize`.
+    Silent,
+    /// Cannot be started.
+    Missing,
+}
+
+impl Behaviour {
+    /// Reads a behaviour's name.
+    pub fn of(name: &str) -> Behaviour {
+        match name {
+            "stubborn" => Behaviour::Stubborn,
+            "crashing" => Behaviour::Crashing,
+            "fragile" => Behaviour::Fragile,
+            "silent" => Behaviour::Silent,
+            "missing" => Behaviour::Missing,
+            _ => Behaviour::Steady,
+        }
+    }
+
+    /// The name, as arguments carry it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Behaviour::Steady => "steady",
+            Behaviour::Stubborn => "stubborn",
+            Behaviour::Crashing => "crashing",
+            Behaviour::Fragile => "fragile",
+            Behaviour::Silent => "silent",
+            Behaviour::Missing => "missing",
+        }
+    }
+
+    /// Milliseconds after its start at which it dies by itself.
+    pub fn dies_after(self, random: &mut Random) -> Option<u64> {
+        match self {
+            Behaviour::Crashing => Some(random.between(2_000, 9_000)),
+            Behaviour::Fragile => Some(random.between(120_000, 3_600_000)),
+            Behaviour::Steady | Behaviour::Stubborn | Behaviour::Silent | Behaviour::Missing => {
+                None
+            }
+        }
+    }
+}
+
+/// A process that runs.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Its process id.
+    pub pid: u32,
+    /// Which start of the daemon it belongs to.
+    pub boot: u64,
+    /// How it behaves.
+    pub behaviour: Behaviour,
+}
+
+/// Every process of every satellite.
+#[derive(Debug, Default)]
+pub struct Processes {
+    running: BTreeMap<(usize, InstanceKey, Incarnation), Vec<Process>>,
+    pids: u32,
+}
+
+impl Processes {
+    /// Starts one; returns its process id.
+    pub fn start(
+        &mut self,
+        satellite: usize,
+        key: &InstanceKey,
+        incarnation: Incarnation,
+        boot: u64,
+        behaviour: Behaviour,
+    ) -> u32 {
+        self.pids += 1;
+        let process = Process { pid: self.pids, boot, behaviour };
+        self.running.entry((satellite, key.clone(), incarnation)).or_default().push(process);
+        self.pids
+    }
+
+    /// Ends the process with this id, if it runs; says whose it was.
+    pub fn end(&mut self, pid: u32) -> Option<(InstanceKey, Incarnation)> {
+        let (place, processes) = self
+            .running
+            .iter_mut()
+            .find(|(_, processes)| processes.iter().any(|process| process.pid == pid))?;
+        processes.retain(|process| process.pid != pid);
+        let (_, key, incarnation) = place.clone();
+        self.running.retain(|_, processes| !processes.is_empty());
+        Some((key, incarnation))
+    }
+
+    /// The process of one incarnation started by one boot.
+    pub fn find(
+        &self,
+        satellite: usize,
+        key: &InstanceKey,
+        incarnation: Incarnation,
+        boot: u64,
+    ) -> Option<&Process> {
+        let processes = self.running.get(&(satellite, key.clone(), incarnation))?;
+        processes.iter().find(|process| process.boot == boot)
+    }
+
+    /// Process ids of a satellite, by instance.
+    pub fn of(&self, satellite: usize) -> impl Iterator<Item = (&InstanceKey, &Process)> {
+        self.running.iter().filter(move |((owner, _, _), _)| *owner == satellite).flat_map(
+            |((_, key, _), processes)| processes.iter().map(move |process| (key, process)),
+        )
+    }
+
+    /// Ends what earlier starts of a daemon left; returns how many.
+    pub fn sweep(&mut self, satellite: usize, boot: u64) -> usize {
+        let left: Vec<u32> = self
+            .of(satellite)
+            .filter(|(_, process)| process.boot < boot)
+            .map(|(_, process)| process.pid)
+            .collect();
+        left.iter().filter_map(|pid| self.end(*pid)).count()
+    }
+}
