@@ -184,6 +184,11 @@ impl Sessions {
             .map(|at| Deadline::new(at, "session idle"))
     }
 
+    /// Whether there is a session `id`, whoever owns it.
+    pub fn contains(&self, id: &str) -> bool {
+        self.sessions.contains_key(id)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.sessions.len()

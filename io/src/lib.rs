@@ -12,6 +12,7 @@ pub mod heartbeat_task;
 pub mod host;
 pub mod host_sample;
 pub mod http_client;
+pub mod mcp;
 pub mod relay_task;
 pub mod relays;
 pub mod settings;

@@ -1,0 +1,499 @@
+//! Streamable HTTP for both routers: every verb is authenticated before anything else is looked at.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use futures_util::StreamExt;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
+use satellite_core::id::InstanceKey;
+use satellite_core::json::{self, Answer, Id, Message, Parsed};
+use satellite_core::limits::MESSAGE_MAX_BYTES;
+use satellite_core::router::dispatch::{self, Form, Step};
+use satellite_core::router::outcome::{CODE_UNAVAILABLE, Told, no_method, told_of_denial};
+use satellite_core::router::protocol::{self, Revision};
+use satellite_core::router::{
+    Catalogue, Denial, DenialKind, Scope, Subject, authorise, meta_tools, search,
+};
+use satellite_core::session::Owner;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::sessions::{OpenSession, Visit};
+use super::stream::Accepts;
+use super::{Surface, batch, executor, listening, reply, stream};
+
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+/// How long a client may take to send a message.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Who calls, as the token says.
+#[derive(Clone, Debug)]
+pub(super) enum Caller {
+    /// A user, at the router of all of that user's instances.
+    User(Arc<Subject>),
+    /// The holder of an instance token, at that instance's router.
+    Holder(InstanceKey),
+}
+
+impl Caller {
+    fn owner(&self) -> Owner {
+        match self {
+            Caller::User(subject) => Owner::of_subject(subject),
+            Caller::Holder(key) => Owner::of_instance(key),
+        }
+    }
+}
+
+pub(super) async fn post_all(State(surface): State<Arc<Surface>>, request: Request) -> Response {
+    match identify_user(&surface, request.headers()).await {
+        Ok(caller) => post(surface, caller, request).await,
+        Err(refusal) => *refusal,
+    }
+}
+
+pub(super) async fn post_one(
+    State(surface): State<Arc<Surface>>,
+    Path(path): Path<String>,
+    request: Request,
+) -> Response {
+    reply::without_referrer(match identify_holder(&surface, &path, &request) {
+        Ok(caller) => post(surface, caller, request).await,
+        Err(refusal) => *refusal,
+    })
+}
+
+pub(super) async fn listen_all(State(surface): State<Arc<Surface>>, request: Request) -> Response {
+    match identify_user(&surface, request.headers()).await {
+        Ok(caller) => listen(surface, &caller, request.headers()),
+        Err(refusal) => *refusal,
+    }
+}
+
+pub(super) async fn listen_one(
+    State(surface): State<Arc<Surface>>,
+    Path(path): Path<String>,
+    request: Request,
+) -> Response {
+    reply::without_referrer(match identify_holder(&surface, &path, &request) {
+        Ok(caller) => listen(surface, &caller, request.headers()),
+        Err(refusal) => *refusal,
+    })
+}
+
+pub(super) async fn delete_all(State(surface): State<Arc<Surface>>, request: Request) -> Response {
+    match identify_user(&surface, request.headers()).await {
+        Ok(caller) => delete(&surface, &caller, request.headers()),
+        Err(refusal) => *refusal,
+    }
+}
+
+pub(super) async fn delete_one(
+    State(surface): State<Arc<Surface>>,
+    Path(path): Path<String>,
+    request: Request,
+) -> Response {
+    reply::without_referrer(match identify_holder(&surface, &path, &request) {
+        Ok(caller) => delete(&surface, &caller, request.headers()),
+        Err(refusal) => *refusal,
+    })
+}
+
+/// A refusal, boxed: responses are large and refusals rare.
+type Refusal = Box<Response>;
+
+async fn identify_user(surface: &Surface, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    if let Some(why) = surface.gate.refusal(headers) {
+        return Err(Box::new(reply::forbidden(why)));
+    }
+    let denied = |denial: &Denial| Box::new(reply::denied(denial, None, &surface.metadata_uri));
+    let subject = surface
+        .identities
+        .of(bearer(headers), &*surface.backend, &surface.audience, surface.clock)
+        .await
+        .map_err(|denial| denied(&denial))?;
+    authorise::router_access(&surface.view(), &subject, Scope::Read, surface.clock.now())
+        .map_err(|denial| denied(&denial))?;
+    Ok(Caller::User(subject))
+}
+
+fn identify_holder(surface: &Surface, path: &str, request: &Request) -> Result<Caller, Refusal> {
+    if let Some(why) = surface.gate.refusal(request.headers()) {
+        return Err(Box::new(reply::forbidden(why)));
+    }
+    let in_query = || {
+        let query = request.uri().query()?;
+        query.split('&').find_map(|pair| pair.strip_prefix("token="))
+    };
+    let token = bearer(request.headers()).or_else(in_query);
+    let view = surface.view.borrow();
+    match authorise::instance_by_token(&view, path, token) {
+        Ok(instance) => Ok(Caller::Holder(instance.key.clone())),
+        Err(denial) => Err(Box::new(reply::denied(&denial, None, &surface.metadata_uri))),
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// A session's own stream of notifications.
+fn listen(surface: Arc<Surface>, caller: &Caller, headers: &HeaderMap) -> Response {
+    if !accepts(headers).events {
+        return reply::error(
+            StatusCode::NOT_ACCEPTABLE,
+            None,
+            CODE_UNAVAILABLE,
+            "The Accept header must allow text/event-stream.",
+        );
+    }
+    let visit = match visit(&surface, caller, headers) {
+        Ok(visit) => visit,
+        Err(refusal) => return *refusal,
+    };
+    match caller {
+        Caller::User(subject) => listening::listen(surface, visit, subject.expires, None),
+        Caller::Holder(key) => {
+            let instance = surface.view().instances.get(key).map(Arc::clone);
+            listening::listen(surface, visit, None, instance.as_deref())
+        }
+    }
+}
+
+fn delete(surface: &Surface, caller: &Caller, headers: &HeaderMap) -> Response {
+    let Some(id) = session_id(headers) else { return session_missing() };
+    match surface.sessions.close(surface.clock.now(), id, &caller.owner()) {
+        Ok(()) => reply::empty(StatusCode::OK),
+        Err(_) => reply::no_session(),
+    }
+}
+
+fn session_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get(SESSION_ID)?.to_str().ok()
+}
+
+fn session_missing() -> Response {
+    reply::error(
+        StatusCode::BAD_REQUEST,
+        None,
+        CODE_UNAVAILABLE,
+        "The Mcp-Session-Id header is missing. Send initialize first, then the id it answered with.",
+    )
+}
+
+fn visit(surface: &Surface, caller: &Caller, headers: &HeaderMap) -> Result<Visit, Refusal> {
+    let Some(id) = session_id(headers) else { return Err(Box::new(session_missing())) };
+    surface
+        .sessions
+        .enter(surface.clock, id, &caller.owner())
+        .map_err(|_| Box::new(reply::no_session()))
+}
+
+/// A message, or several, from a client.
+async fn post(surface: Arc<Surface>, caller: Caller, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let headers = head.headers;
+    let accepts = match check_headers(&headers) {
+        Ok(accepts) => accepts,
+        Err(refusal) => return *refusal,
+    };
+    if surface.view.borrow().draining {
+        let text = "The satellite is shutting down. Try again when it is back.";
+        let mut response =
+            reply::error(StatusCode::SERVICE_UNAVAILABLE, None, CODE_UNAVAILABLE, text);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
+        return response;
+    }
+    let body = match read_body(&headers, body).await {
+        Ok(body) => body,
+        Err(refusal) => return *refusal,
+    };
+    match json::parse(&body) {
+        Err(invalid) => reply::error(
+            StatusCode::BAD_REQUEST,
+            invalid.id,
+            invalid.fault.code(),
+            &format!("Invalid message: {invalid}"),
+        ),
+        Ok(Parsed::Single(Message::Request { id, method, params })) if method == "initialize" => {
+            initialize(&surface, &caller, id, params).await
+        }
+        Ok(parsed) => match visit(&surface, &caller, &headers) {
+            Err(refusal) => *refusal,
+            Ok(visit) => match parsed {
+                Parsed::Single(Message::Request { id, method, params }) => {
+                    request_in(surface, visit, &caller, id, &method, params, accepts).await
+                }
+                Parsed::Single(message) => {
+                    note(&visit.session, &message);
+                    reply::empty(StatusCode::ACCEPTED)
+                }
+                Parsed::Batch(members) => batch::answer(&surface, &visit, &caller, &members).await,
+            },
+        },
+    }
+}
+
+/// Takes a message that wants no answer.
+pub(super) fn note(session: &OpenSession, message: &Message<'_>) {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Cancelled<'a> {
+        #[serde(borrow)]
+        request_id: &'a RawValue,
+        #[serde(default)]
+        reason: Option<String>,
+    }
+    // Other notifications concern the client's own state; answers answer nothing we asked.
+    if let Message::Notification { method, params: Some(params) } = message
+        && method == "notifications/cancelled"
+        && let Ok(cancelled) = serde_json::from_str::<Cancelled<'_>>(params.get())
+    {
+        session.cancel(cancelled.request_id.get(), cancelled.reason);
+    }
+}
+
+async fn initialize(
+    surface: &Arc<Surface>,
+    caller: &Caller,
+    id: Id<'_>,
+    params: Option<&RawValue>,
+) -> Response {
+    let revision = match protocol::requested_revision(params) {
+        Ok(revision) => revision,
+        Err(text) => {
+            let code = json::CODE_INVALID_PARAMS;
+            return reply::error(StatusCode::BAD_REQUEST, Some(id), code, &text);
+        }
+    };
+    let result = match introduction(surface, caller, revision).await {
+        Ok(result) => result,
+        Err(denial) => return answered(id, &told_of_denial(&denial, Form::Plain)),
+    };
+    let opened = surface.sessions.open(surface.clock.now(), caller.owner(), revision);
+    let header = opened.as_ref().ok().and_then(|id| HeaderValue::from_str(id.as_str()).ok());
+    let Some(header) = header else {
+        return reply::error(
+            StatusCode::TOO_MANY_REQUESTS,
+            Some(id),
+            CODE_UNAVAILABLE,
+            "Too many sessions are in use. End some with DELETE, or wait for them to end.",
+        );
+    };
+    let mut response =
+        reply::json(StatusCode::OK, json::response(Some(id), Answer::Result(&result)));
+    response.headers_mut().insert(SESSION_ID, header);
+    response
+}
+
+/// The result of `initialize`. A server that was never asked what it is has to be started first.
+async fn introduction(
+    surface: &Surface,
+    caller: &Caller,
+    revision: Revision,
+) -> Result<Box<RawValue>, Denial> {
+    let Caller::Holder(key) = caller else { return Ok(protocol::router_initialize(revision)) };
+    let known = surface.view().instances.get(key).map(Arc::clone);
+    let instance = match known {
+        Some(instance) if instance.inventory.initialize.is_some() => instance,
+        _ => executor::ready(surface, key, None).await?.instance,
+    };
+    Ok(protocol::instance_initialize(&instance, revision))
+}
+
+/// A request in a session.
+async fn request_in(
+    surface: Arc<Surface>,
+    visit: Visit,
+    caller: &Caller,
+    id: Id<'_>,
+    method: &str,
+    params: Option<&RawValue>,
+    accepts: Accepts,
+) -> Response {
+    match step(&surface, caller, method, params).await {
+        Ok(Next::Call(plan)) => {
+            let Ok(owned) = RawValue::from_string(id.token().to_owned()) else {
+                return reply::empty(StatusCode::BAD_REQUEST);
+            };
+            stream::answer(surface, visit, owned, plan, accepts).await
+        }
+        Ok(Next::Told(told)) => answered(id, &told),
+        Err(denial) => reply::denied(&denial, Some(id), &surface.metadata_uri),
+    }
+}
+
+/// What a request comes to, once everything that can be decided here is.
+pub(super) enum Next {
+    Call(dispatch::Plan),
+    Told(Told),
+}
+
+/// Decides a request. Only a [`Denial`] with an HTTP status of its own is an error.
+pub(super) async fn step(
+    surface: &Surface,
+    caller: &Caller,
+    method: &str,
+    params: Option<&RawValue>,
+) -> Result<Next, Denial> {
+    let form = if method == "tools/call" { Form::Tool } else { Form::Plain };
+    let mut decided = decide(surface, caller, method, params);
+    if let Ok(Step::Start(key)) = &decided {
+        decided = match executor::ready(surface, key, None).await {
+            Ok(ready) => dispatch::one_instance(&ready.instance, method, params),
+            Err(denial) => Err(denial),
+        };
+    }
+    Ok(Next::Told(match decided {
+        Ok(Step::Call(plan)) => return Ok(Next::Call(plan)),
+        Ok(Step::Answer(result)) => Told::Result(result),
+        Ok(Step::Search { query, limit }) => find(surface, caller, &query, limit),
+        Ok(Step::NoMethod) => Told::Error(no_method(method)),
+        Ok(Step::Start(_)) => {
+            let denial =
+                Denial::new(DenialKind::InstanceUnready, "The server has not listed what it has.");
+            told_of_denial(&denial, form)
+        }
+        Err(denial) => match denial.kind.presentation() {
+            authorise::Presentation::Http { .. } => return Err(denial),
+            _ => told_of_denial(&denial, form),
+        },
+    }))
+}
+
+fn decide(
+    surface: &Surface,
+    caller: &Caller,
+    method: &str,
+    params: Option<&RawValue>,
+) -> Result<Step, Denial> {
+    let view = surface.view.borrow();
+    match caller {
+        Caller::User(subject) => {
+            dispatch::all_instances(&view, subject, surface.clock.now(), method, params)
+        }
+        Caller::Holder(key) => match view.instances.get(key) {
+            Some(instance) => dispatch::one_instance(instance, method, params),
+            None => Err(Denial::new(DenialKind::InstanceUnready, "The server was removed.")),
+        },
+    }
+}
+
+fn find(surface: &Surface, caller: &Caller, query: &str, limit: usize) -> Told {
+    let Caller::User(subject) = caller else { return Told::Nothing };
+    let view = surface.view();
+    let catalogue = Catalogue::of(&view, subject);
+    let started = Instant::now();
+    let found = search::search(&catalogue, query, limit);
+    let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Told::Result(meta_tools::discovered(&found, query, took))
+}
+
+fn answered(id: Id<'_>, told: &Told) -> Response {
+    let answer = match told {
+        Told::Result(result) => Answer::Result(result),
+        Told::Error(error) => Answer::Error(error),
+        Told::Nothing => return reply::empty(StatusCode::ACCEPTED),
+    };
+    reply::json(StatusCode::OK, json::response(Some(id), answer))
+}
+
+fn check_headers(headers: &HeaderMap) -> Result<Accepts, Refusal> {
+    let refuse =
+        |status, text: &str| Err(Box::new(reply::error(status, None, CODE_UNAVAILABLE, text)));
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = content_type.and_then(|value| value.split(';').next()).map(str::trim);
+    if !media_type.is_some_and(|value| value.eq_ignore_ascii_case("application/json")) {
+        return refuse(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "The Content-Type header must be application/json.",
+        );
+    }
+    let accepts = accepts(headers);
+    if !accepts.json && !accepts.events {
+        return refuse(
+            StatusCode::NOT_ACCEPTABLE,
+            "The Accept header must allow application/json and text/event-stream.",
+        );
+    }
+    let is_unknown = headers
+        .get(PROTOCOL_VERSION)
+        .is_some_and(|version| version.to_str().ok().and_then(Revision::parse).is_none());
+    if is_unknown {
+        let known: Vec<_> = Revision::ALL.iter().map(|revision| revision.as_str()).collect();
+        let text = format!(
+            "The MCP-Protocol-Version header names a revision that is not spoken here. Use one \
+             of {}.",
+            known.join(", ")
+        );
+        return refuse(StatusCode::BAD_REQUEST, &text);
+    }
+    Ok(accepts)
+}
+
+fn accepts(headers: &HeaderMap) -> Accepts {
+    let mut accepts = Accepts { json: false, events: false };
+    let mut is_named = false;
+    for value in headers.get_all(ACCEPT) {
+        is_named = true;
+        for range in value.to_str().unwrap_or_default().split(',') {
+            match range.split(';').next().unwrap_or_default().trim() {
+                "*/*" => accepts = Accepts { json: true, events: true },
+                "application/json" | "application/*" => accepts.json = true,
+                "text/event-stream" | "text/*" => accepts.events = true,
+                _ => {}
+            }
+        }
+    }
+    if is_named { accepts } else { Accepts { json: true, events: true } }
+}
+
+async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+    let too_large = || {
+        let text = format!("The message exceeds {MESSAGE_MAX_BYTES} bytes. Send a smaller one.");
+        let code = json::CODE_INVALID_REQUEST;
+        Box::new(reply::error(StatusCode::PAYLOAD_TOO_LARGE, None, code, &text))
+    };
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > MESSAGE_MAX_BYTES) {
+        return Err(too_large());
+    }
+    let whole = async {
+        let mut chunks = body.into_data_stream();
+        let mut whole = Bytes::new();
+        let mut parts = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|_| Box::new(reply::empty(StatusCode::BAD_REQUEST)))?;
+            if whole.is_empty() && parts.is_empty() {
+                // Most messages come in one piece, which is not copied.
+                whole = chunk;
+                continue;
+            }
+            if parts.is_empty() {
+                parts.reserve(announced.unwrap_or_default());
+                parts.extend_from_slice(&whole);
+            }
+            if parts.len() + chunk.len() > MESSAGE_MAX_BYTES {
+                return Err(too_large());
+            }
+            parts.extend_from_slice(&chunk);
+        }
+        Ok(if parts.is_empty() { whole } else { Bytes::from(parts) })
+    };
+    match tokio::time::timeout(BODY_TIMEOUT, whole).await {
+        Ok(Ok(body)) if body.len() <= MESSAGE_MAX_BYTES => Ok(body),
+        Ok(Ok(_)) => Err(too_large()),
+        Ok(Err(refusal)) => Err(refusal),
+        Err(_) => Err(Box::new(reply::empty(StatusCode::REQUEST_TIMEOUT))),
+    }
+}
