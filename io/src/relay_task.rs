@@ -26,9 +26,12 @@ const INPUT_BATCH: usize = 256;
 const READ_BYTES: usize = 64 * 1024;
 /// Bytes that may wait for a child that does not read. Beyond, calls are rejected unsent.
 const WRITE_QUEUE_MAX_BYTES: usize = 2 * MESSAGE_MAX_BYTES;
-/// How long output is still read once the child has exited, and how long its exit is waited for
-/// once its output has ended: the two come in either order.
-const LAST_WORDS: Duration = Duration::from_millis(15);
+/// How long output is waited for once the child has exited. What it wrote is read in any case;
+/// only a descendant that holds the pipe open makes this pass.
+const LAST_OUTPUT: Duration = Duration::from_millis(15);
+/// How long the exit is waited for once a pipe has ended: it says why, and nearly always comes at
+/// the same moment.
+const LATE_EXIT: Duration = Duration::from_secs(1);
 
 /// Runs a relay until the child is gone. `exited` resolves to the reason when the child exits;
 /// `report` passes on what the control machine needs to know.
@@ -64,6 +67,7 @@ pub async fn run<M, In, Out>(
     let mut armed = None;
     let mut last_words: Option<Pin<Box<Sleep>>> = None;
     let mut exit: Option<String> = None;
+    let mut is_exit_seen = false;
 
     task.event(Event::Opened);
     loop {
@@ -98,11 +102,14 @@ pub async fn run<M, In, Out>(
         if output_ended && exit.is_some() {
             break;
         }
-        if output_ended || exit.is_some() || matches!(task.input, Input::Failed) {
-            let end = last_words.get_or_insert_with(|| Box::pin(sleep(LAST_WORDS)));
-            if end.is_elapsed() {
-                break;
-            }
+        if exit.is_some() && !is_exit_seen {
+            is_exit_seen = true;
+            last_words = Some(Box::pin(sleep(LAST_OUTPUT)));
+        } else if last_words.is_none() && (output_ended || matches!(task.input, Input::Failed)) {
+            last_words = Some(Box::pin(sleep(LATE_EXIT)));
+        }
+        if woken.read.is_none() && last_words.as_ref().is_some_and(|end| end.is_elapsed()) {
+            break;
         }
     }
     let reason = exit.unwrap_or_else(|| {
