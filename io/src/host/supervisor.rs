@@ -150,29 +150,33 @@ async fn hold_rest(main: Pid, marker: &str) -> Vec<(Held, bool)> {
 
 /// Ends what is left once the child has exited: whoever was told to end may use the rest of the
 /// grace, everybody else is killed at once.
-async fn end_rest(main: Pid, marker: &str, mut strays: Vec<Held>, kill_at: Option<Instant>) {
+async fn end_rest(main: Pid, marker: &str, mut known: Vec<Held>, kill_at: Option<Instant>) {
     let started = Instant::now();
     let mut pause = Duration::from_millis(1);
     let mut is_reported = false;
     loop {
-        strays.retain(Held::is_alive);
-        let rest: Vec<Held> =
-            hold_rest(main, marker).await.into_iter().map(|(held, _)| held).collect();
-        if rest.is_empty() && strays.is_empty() {
+        for (held, _) in hold_rest(main, marker).await {
+            if !known.iter().any(|other| other.pid == held.pid && other.is_alive()) {
+                known.push(held);
+            }
+        }
+        let alive: Vec<&Held> = known.iter().filter(|held| held.is_alive()).collect();
+        if alive.is_empty() {
+            // Whoever became a child of this process can be reaped.
+            known.iter().for_each(Held::reap);
             return;
         }
         if kill_at.is_none_or(|at| at <= Instant::now()) {
-            for held in rest.iter().chain(&strays) {
+            for held in &alive {
                 held.signal(Signal::KILL);
             }
         }
         if !is_reported && started.elapsed() > Duration::from_millis(TERMINATE_STUCK_MS) {
             is_reported = true;
-            let pids: Vec<i32> = rest.iter().chain(&strays).map(|held| number(held.pid)).collect();
+            let pids: Vec<i32> = alive.iter().map(|held| number(held.pid)).collect();
             tracing::error!(pids = ?pids, "Processes of a server that has ended do not end");
         }
         sleep(pause).await;
-        rest.iter().chain(&strays).for_each(Held::reap);
         pause = (pause * 2).min(Duration::from_millis(100));
     }
 }

@@ -14,7 +14,7 @@ use super::process_table::{Held, list, marker};
 /// is looked at again after a pidfd holds it, so that nobody else is ever signalled.
 pub async fn sweep(daemon: &str, grace: Duration) -> usize {
     let kill_at = Instant::now() + grace;
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen: Vec<Held> = Vec::new();
     let mut pause = Duration::from_millis(2);
     loop {
         let prefix = format!("{daemon}:");
@@ -30,21 +30,23 @@ pub async fn sweep(daemon: &str, grace: Duration) -> usize {
         };
         let left = tokio::task::spawn_blocking(find).await.unwrap_or_default();
         if left.is_empty() {
+            // All are dead by now, so whoever became a child of this process can be reaped.
+            seen.iter().for_each(Held::reap);
             return seen.len();
         }
         let is_over = Instant::now() >= kill_at;
-        for held in &left {
-            let is_known = !seen.insert(held.pid.as_raw_nonzero().get());
+        for held in left {
+            let is_known = seen.iter().any(|known| known.pid == held.pid);
             if is_over {
                 held.signal(Signal::KILL);
             } else if !is_known {
                 held.signal(Signal::TERM);
             }
+            if !is_known {
+                seen.push(held);
+            }
         }
         sleep(pause).await;
-        for held in &left {
-            held.reap();
-        }
         pause = (pause * 2).min(Duration::from_millis(100));
     }
 }
