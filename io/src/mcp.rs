@@ -133,3 +133,6 @@ pub fn router(state: SurfaceState) -> Router {
         .merge(rest)
         .with_state(surface)
 }
+
+#[cfg(test)]
+mod tests;
