@@ -214,7 +214,7 @@ async fn a_descendant_without_marker_and_session_is_found_through_its_parent() {
 async fn the_end_of_the_daemon_is_the_end_of_its_children() {
     let spawner = Spawner::start().unwrap();
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", "trap '' TERM HUP; while :; do sleep 300; done"]);
+    command.args(["-c", "trap '' TERM HUP; read line"]);
     let mut child = spawner.spawn(command).await.unwrap();
     let mut input = child.stdin.take();
     drop(spawner);
