@@ -1,3 +1,18 @@
-//! The Backend: what satellites are paired with, polls of and report to.
+//! The Backend: what satellites are paired with, poll, and report to.
+//!
+//! Rules are in `satellite_core::backend`; this module serves them over HTTP, keeps their data and
+//! runs what is due without a request.
 
+mod answer;
+mod authority;
+mod entropy;
+mod jobs;
+mod open;
+mod routes;
 pub mod store;
+mod waiting;
+
+pub use entropy::{Entropy, Kernel};
+pub use jobs::run_jobs;
+pub use open::{Backend, BackendSettings, Opened, serve};
+pub use routes::router;

@@ -4,6 +4,8 @@
 //! `contract.rs` holds all implementations to it.
 
 mod any;
+#[cfg(test)]
+mod contract;
 #[expect(clippy::needless_pass_by_value, reason = "transactions own what they are given")]
 mod model;
 pub mod records;

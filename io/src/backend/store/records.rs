@@ -12,7 +12,7 @@ mod servers;
 
 pub use accounts::{AccessToken, Member, Team, TokenOwner, User};
 pub use commands::{
-    Completed, Completion, Delivery, NewCommand, Notice, Reported, SatelliteCommand, Take, Taken,
+    Completed, Completion, Delivery, Drawn, NewCommand, Notice, SatelliteCommand, Take, Taken, draw,
 };
 pub use events::{
     ClientActivity, EventEffect, EventOutcome, EventQuery, EventRecord, RequestLog, ServerLog,
@@ -22,7 +22,7 @@ pub use health::{Heartbeat, HeartbeatRecord, Process, ReportedProcess, Retained,
 pub use json_text::JsonText;
 pub use satellites::{
     AdminState, KeyHolder, KeyState, Registered, Registration, RegistrationToken, Satellite,
-    SatellitePatch, Scope,
+    SatellitePatch, owner_of,
 };
 pub use servers::{
     ConfigurationInput, Installation, InstallationPatch, Instance, Server, Tool, Tools,

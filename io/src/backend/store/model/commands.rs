@@ -5,7 +5,7 @@ use satellite_core::time::{IsoTime, Timestamp};
 
 use super::super::StoreError;
 use super::super::records::{
-    Completed, Completion, Delivery, NewCommand, Reported, SatelliteCommand, Take, Taken,
+    Completed, Completion, NewCommand, SatelliteCommand, Take, Taken, draw,
 };
 use super::tables::Tables;
 
@@ -24,7 +24,7 @@ pub(in super::super) fn file_commands(
             id: new.id.clone(),
             satellite_id: new.satellite_id,
             command_type: new.command_type,
-            priority: new.priority,
+            priority: new.priority.as_str().to_owned(),
             payload: new.payload,
             status: "pending".to_owned(),
             target_team_id: new.target_team_id,
@@ -35,12 +35,11 @@ pub(in super::super) fn file_commands(
             result: None,
             leased_until: None,
             expires_at: IsoTime(new.expires_at),
-            reported_at: None,
             created_by: new.created_by,
             created_at: IsoTime(new.now),
             updated_at: IsoTime(new.now),
         };
-        tables.commands.insert(new.id, (new.priority_rank, command));
+        tables.commands.insert(new.id, command);
     }
     Ok(())
 }
@@ -49,29 +48,19 @@ pub(in super::super) fn take_commands(
     tables: &mut Tables,
     take: Take,
 ) -> Result<Taken, StoreError> {
-    lapse(tables, Some(&take.satellite_id), take.now);
     if let Some(satellite) = tables.satellites.get_mut(&take.satellite_id)
         && let Some(last_poll) = take.last_poll
     {
         satellite.last_poll = Some(IsoTime(last_poll));
     }
-    let mut waiting: Vec<&mut (u8, SatelliteCommand)> = tables
-        .commands
-        .values_mut()
-        .filter(|(_, command)| {
-            command.satellite_id == take.satellite_id && command.status == "pending"
-        })
-        .collect();
-    waiting.sort_by_key(|(rank, command)| (*rank, command.created_at));
-    let mut waiting = waiting.into_iter();
-    let mut taken = Taken::default();
-    for (_, command) in waiting.by_ref().take(take.limit as usize) {
-        command.hand_out(take.now, take.lease_ms);
-        let attempt = command.retry_count + 1;
-        taken.commands.push(Delivery { attempt, command: command.clone() });
+    let open = tables.commands.values();
+    let open = open.filter(|command| command.satellite_id == take.satellite_id).cloned().collect();
+    let drawn = draw(open, &take);
+    let handed_out = drawn.taken.commands.iter().map(|delivery| delivery.command.clone());
+    for command in handed_out.chain(drawn.spent) {
+        tables.commands.insert(command.id.clone(), command);
     }
-    taken.waiting = waiting.next().map(|(_, command)| command.priority.clone());
-    Ok(taken)
+    Ok(drawn.taken)
 }
 
 pub(in super::super) fn complete_command(
@@ -81,28 +70,9 @@ pub(in super::super) fn complete_command(
     let command = tables
         .commands
         .get_mut(&completion.command_id)
-        .map(|(_, command)| command)
         .filter(|command| command.satellite_id == completion.satellite_id);
     let Some(command) = command else { return Ok(Completed::Unknown) };
-    if command.reported_at.is_some() {
-        return Ok(Completed::AlreadyEnded);
-    }
-    let now = IsoTime(completion.now);
-    match completion.reported {
-        Reported::Progress { status, lease_ms } => {
-            command.status = status.to_owned();
-            command.leased_until = Some(IsoTime(completion.now.after(lease_ms)));
-        }
-        Reported::End { success, result, error } => {
-            command.status = if success { "completed" } else { "failed" }.to_owned();
-            command.result = result;
-            command.error_message = error;
-            command.leased_until = None;
-            command.reported_at = Some(now);
-        }
-    }
-    command.updated_at = now;
-    Ok(Completed::Recorded)
+    Ok(if command.report(completion) { Completed::Recorded } else { Completed::Repeated })
 }
 
 pub(in super::super) fn command(
@@ -110,7 +80,7 @@ pub(in super::super) fn command(
     satellite: SatelliteId,
     id: CommandId,
 ) -> Result<Option<SatelliteCommand>, StoreError> {
-    let command = tables.commands.get(&id).map(|(_, command)| command);
+    let command = tables.commands.get(&id);
     Ok(command.filter(|command| command.satellite_id == satellite).cloned())
 }
 
@@ -122,7 +92,6 @@ pub(in super::super) fn commands(
     let mut commands: Vec<_> = tables
         .commands
         .values()
-        .map(|(_, command)| command)
         .filter(|command| command.satellite_id == satellite)
         .cloned()
         .collect();
@@ -135,15 +104,5 @@ pub(in super::super) fn lapse_commands(
     tables: &mut Tables,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
-    Ok(lapse(tables, None, now))
-}
-
-fn lapse(tables: &mut Tables, satellite: Option<&SatelliteId>, now: Timestamp) -> u64 {
-    tables
-        .commands
-        .values_mut()
-        .map(|(_, command)| command)
-        .filter(|command| satellite.is_none_or(|id| command.satellite_id == *id))
-        .map(|command| u64::from(command.lapse(now)))
-        .sum()
+    Ok(tables.commands.values_mut().map(|command| u64::from(command.lapse(now))).sum())
 }

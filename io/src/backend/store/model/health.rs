@@ -142,7 +142,7 @@ pub(in super::super) fn retain(
             + (tables.retired_keys.len() + tables.access_tokens.len())
     };
     let size_before = size(tables);
-    tables.commands.retain(|_, (_, command)| {
+    tables.commands.retain(|_, command| {
         !matches!(command.status.as_str(), "completed" | "failed") || command.updated_at >= before
     });
     tables.events.retain(|_, event| event.received_at >= before);

@@ -5,7 +5,7 @@ use satellite_core::time::IsoTime;
 use super::super::StoreError;
 use super::super::records::{
     AdminState, JsonText, KeyHolder, KeyState, Registered, Registration, RegistrationToken,
-    Satellite, Scope,
+    Satellite, owner_of,
 };
 use super::tables::{RetiredKey, Tables};
 
@@ -50,7 +50,7 @@ pub(in super::super) fn register_satellite(
         .values_mut()
         .find(|token| token.token_hash == registration.token_hash);
     let Some(token) = token else { return Ok(Registered::TokenUnknown) };
-    if Scope::of(token.team_id.clone()) != registration.scope {
+    if owner_of(token.team_id.clone()) != registration.owner {
         return Ok(Registered::TokenUnknown);
     }
     if token.used {
@@ -60,7 +60,7 @@ pub(in super::super) fn register_satellite(
         return Ok(Registered::TokenExpired);
     }
     let known = tables.satellites.values_mut().find(|known| known.name == registration.name);
-    if known.as_ref().is_some_and(|known| known.scope() != registration.scope) {
+    if known.as_ref().is_some_and(|known| known.owner() != registration.owner) {
         return Ok(Registered::NameTaken);
     }
     let again = known.is_some();
@@ -77,8 +77,8 @@ pub(in super::super) fn register_satellite(
         None => Satellite {
             id: registration.satellite_id,
             name: registration.name,
-            satellite_type: registration.scope.as_str(),
-            team_id: registration.scope.team().cloned(),
+            satellite_type: registration.owner.satellite_type().as_str(),
+            team_id: registration.owner.team().cloned(),
             status: "inactive".to_owned(),
             admin_state: AdminState::Enabled,
             maintenance_from: None,

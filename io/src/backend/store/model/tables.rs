@@ -33,7 +33,7 @@ pub(in super::super) struct Tables {
     pub(super) keys: BTreeMap<SatelliteId, (String, String)>,
     pub(super) retired_keys: BTreeMap<String, RetiredKey>,
     pub(super) registration_tokens: BTreeMap<String, RegistrationToken>,
-    pub(super) commands: BTreeMap<CommandId, (u8, SatelliteCommand)>,
+    pub(super) commands: BTreeMap<CommandId, SatelliteCommand>,
     pub(super) processes: BTreeMap<(SatelliteId, String), Process>,
     pub(super) heartbeats: BTreeMap<String, Heartbeat>,
     pub(super) events: BTreeMap<u64, StoredEvent>,
@@ -85,7 +85,7 @@ impl Tables {
 
     /// Removes a satellite and all that is its.
     pub(super) fn drop_satellite(&mut self, id: &SatelliteId) -> bool {
-        self.commands.retain(|_, (_, command)| command.satellite_id != *id);
+        self.commands.retain(|_, command| command.satellite_id != *id);
         self.processes.retain(|(satellite, _), _| satellite != id);
         self.heartbeats.retain(|_, heartbeat| heartbeat.satellite_id != *id);
         self.events.retain(|_, event| event.satellite_id != *id);

@@ -1,7 +1,11 @@
 //! The command queue.
 
+use std::collections::BTreeMap;
+
+use satellite_core::backend::queue::{self, Queued, Report, Standing};
 use satellite_core::id::{CommandId, SatelliteId, TeamId};
 use satellite_core::time::{IsoTime, Timestamp};
+use satellite_core::wire::command::{CommandStatus, Priority};
 use serde::Serialize;
 
 use super::JsonText;
@@ -37,8 +41,6 @@ pub struct SatelliteCommand {
     pub leased_until: Option<IsoTime>,
     /// When it goes stale.
     pub expires_at: IsoTime,
-    /// When the satellite reported its end.
-    pub reported_at: Option<IsoTime>,
     /// Who created it.
     pub created_by: Option<String>,
     /// When it was created.
@@ -48,43 +50,88 @@ pub struct SatelliteCommand {
 }
 
 impl SatelliteCommand {
-    /// Gives it to its satellite alone, for `lease_ms`.
-    pub fn hand_out(&mut self, now: Timestamp, lease_ms: u64) {
-        self.status = "acknowledged".to_owned();
-        self.leased_until = Some(IsoTime(now.after(lease_ms)));
-        self.updated_at = IsoTime(now);
+    /// The command as the queue's rules see it.
+    fn queued(&self) -> Queued {
+        let begun = self.leased_until.is_some();
+        Queued {
+            id: self.id.clone(),
+            priority: Priority::from_wire(&self.priority).unwrap_or_default(),
+            status: self.status(),
+            attempt: if begun { u64::from(self.retry_count) + 1 } else { 0 },
+            max_retries: u64::from(self.max_retries),
+            created_at: self.created_at.0,
+            leased_until: self.leased_until.map(|until| until.0),
+            expires_at: Some(self.expires_at.0),
+        }
     }
 
-    /// Ends it if it went stale or was delivered too often; takes it back if its lease is over. Says
-    /// whether anything changed.
+    fn status(&self) -> CommandStatus {
+        CommandStatus::from_wire(&self.status).unwrap_or(CommandStatus::Failed)
+    }
+
+    /// Ends it if it went stale, or was handed out too often; says whether it did.
     pub fn lapse(&mut self, now: Timestamp) -> bool {
-        let stale = self.expires_at.0 <= now;
-        let lease_over = self.leased_until.is_some_and(|until| until.0 <= now);
-        match self.status.as_str() {
-            "pending" if stale => self.fail("It went stale before its satellite fetched it."),
-            "acknowledged" | "executing" if !lease_over => return false,
-            "acknowledged" | "executing" if stale => {
-                self.fail("Its satellite fetched it and never reported its end.");
-            }
-            "acknowledged" | "executing" if self.retry_count >= self.max_retries => {
-                let deliveries = self.retry_count + 1;
-                self.fail(&format!("It was delivered {deliveries} times; no end was reported."));
-            }
-            "acknowledged" | "executing" => {
-                self.status = "pending".to_owned();
-                self.retry_count += 1;
-            }
-            _ => return false,
-        }
-        self.leased_until = None;
-        self.updated_at = IsoTime(now);
+        let Standing::Spent(why) = self.queued().standing(now) else { return false };
+        self.fail(why, now);
         true
     }
 
-    fn fail(&mut self, why: &str) {
-        self.status = "failed".to_owned();
-        self.error_message = Some(why.to_owned());
+    fn fail(&mut self, why: String, now: Timestamp) {
+        self.status = CommandStatus::Failed.as_str().to_owned();
+        self.error_message = Some(why);
+        self.updated_at = IsoTime(now);
     }
+
+    /// Takes in what its satellite reports; says whether that changed anything.
+    pub fn report(&mut self, completion: Completion) -> bool {
+        let now = completion.now;
+        let Report::Takes(status, lease) = queue::report(self.status(), completion.status, now)
+        else {
+            return false;
+        };
+        self.status = status.as_str().to_owned();
+        self.updated_at = IsoTime(now);
+        // A lease that ended with the command still says that it was handed out.
+        self.leased_until = lease.map(IsoTime).or(self.leased_until);
+        if status.is_final() {
+            self.result = completion.result;
+            self.error_message = completion.error;
+        }
+        true
+    }
+}
+
+/// What a poll makes of a satellite's open commands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Drawn {
+    /// What the poll yields.
+    pub taken: Taken,
+    /// The commands that ended instead, to be stored.
+    pub spent: Vec<SatelliteCommand>,
+}
+
+/// Draws from `open`, a satellite's commands that have not ended.
+pub fn draw(open: Vec<SatelliteCommand>, take: &Take) -> Drawn {
+    let queue = open.iter().map(SatelliteCommand::queued).collect();
+    let draw = queue::draw(queue, take.limit, take.now);
+    let mut open: BTreeMap<CommandId, SatelliteCommand> =
+        open.into_iter().map(|command| (command.id.clone(), command)).collect();
+    let mut drawn = Drawn::default();
+    for queued in draw.handed_out {
+        let Some(mut command) = open.remove(&queued.id) else { continue };
+        command.status = queued.status.as_str().to_owned();
+        command.retry_count = u32::try_from(queued.attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+        command.leased_until = queued.leased_until.map(IsoTime);
+        command.updated_at = IsoTime(take.now);
+        drawn.taken.commands.push(Delivery { command, attempt: queued.attempt });
+    }
+    for (id, why) in draw.spent {
+        let Some(mut command) = open.remove(&id) else { continue };
+        command.fail(why, take.now);
+        drawn.spent.push(command);
+    }
+    drawn.taken.most_urgent = draw.most_urgent;
+    drawn
 }
 
 /// A command to be put into the queue.
@@ -96,10 +143,8 @@ pub struct NewCommand {
     pub satellite_id: SatelliteId,
     /// One of the wire's six types.
     pub command_type: String,
-    /// `immediate`, `high`, `normal` or `low`.
-    pub priority: String,
-    /// The rank of the priority, 0 first.
-    pub priority_rank: u8,
+    /// How urgent it is.
+    pub priority: Priority,
     /// Its payload.
     pub payload: JsonText,
     /// The team it concerns.
@@ -145,8 +190,7 @@ impl Notice {
             id: CommandId::from(format!("{}{number}", self.id_prefix)),
             satellite_id: satellite.clone(),
             command_type: self.command_type.to_owned(),
-            priority: "immediate".to_owned(),
-            priority_rank: 0,
+            priority: Priority::Immediate,
             payload: self.payload.clone(),
             target_team_id: Some(team.clone()),
             correlation_id: self.correlation_id.clone(),
@@ -163,9 +207,7 @@ pub struct Take {
     /// Who polls.
     pub satellite_id: SatelliteId,
     /// Commands wanted at most.
-    pub limit: u32,
-    /// How long the satellite has a command alone, in milliseconds.
-    pub lease_ms: u64,
+    pub limit: usize,
     /// What the satellite says of its last poll; kept, never used to withhold anything.
     pub last_poll: Option<Timestamp>,
     /// The time.
@@ -177,8 +219,8 @@ pub struct Take {
 pub struct Taken {
     /// The commands handed out, most urgent first.
     pub commands: Vec<Delivery>,
-    /// The priority of the most urgent one that still waits.
-    pub waiting: Option<String>,
+    /// The priority of the most urgent one that was handed out or still waits.
+    pub most_urgent: Option<Priority>,
 }
 
 /// A command as it is handed out.
@@ -187,7 +229,7 @@ pub struct Delivery {
     /// The command.
     pub command: SatelliteCommand,
     /// Which delivery of it this is, from 1.
-    pub attempt: u32,
+    pub attempt: u64,
 }
 
 /// What a satellite says a command came to.
@@ -197,31 +239,14 @@ pub struct Completion {
     pub satellite_id: SatelliteId,
     /// Of which command.
     pub command_id: CommandId,
-    /// What.
-    pub reported: Reported,
+    /// What: anything but `pending`.
+    pub status: CommandStatus,
+    /// Its result.
+    pub result: Option<JsonText>,
+    /// Why it failed.
+    pub error: Option<String>,
     /// The time.
     pub now: Timestamp,
-}
-
-/// What a satellite reports of a command.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Reported {
-    /// It has it, or works on it: the lease is renewed for so many milliseconds.
-    Progress {
-        /// `acknowledged` or `executing`.
-        status: &'static str,
-        /// The lease, in milliseconds.
-        lease_ms: u64,
-    },
-    /// It is done with it.
-    End {
-        /// Whether it succeeded.
-        success: bool,
-        /// Its result.
-        result: Option<JsonText>,
-        /// Why it failed.
-        error: Option<String>,
-    },
 }
 
 /// What became of a report.
@@ -229,8 +254,8 @@ pub enum Reported {
 pub enum Completed {
     /// It is stored.
     Recorded,
-    /// The command's end was known already; the first report stands.
-    AlreadyEnded,
+    /// It changes nothing: an end that is known stands, and so does a later step.
+    Repeated,
     /// The satellite has no such command.
     Unknown,
 }

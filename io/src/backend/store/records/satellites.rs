@@ -1,41 +1,17 @@
 //! Satellites, their keys, and the tokens that pair them.
 
+use satellite_core::backend::admission::serves_installation;
+use satellite_core::backend::{Owner, status};
 use satellite_core::id::{SatelliteId, TeamId};
 use satellite_core::time::{IsoTime, Timestamp};
+use satellite_core::wire::admin;
 use serde::{Deserialize, Serialize};
 
 use super::JsonText;
 
-/// Whom a satellite or a registration token is for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scope {
-    /// Every team.
-    Global,
-    /// One team.
-    Team(TeamId),
-}
-
-impl Scope {
-    /// `global` or `team`.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Scope::Global => "global",
-            Scope::Team(_) => "team",
-        }
-    }
-
-    /// The team, where there is one.
-    pub fn team(&self) -> Option<&TeamId> {
-        match self {
-            Scope::Global => None,
-            Scope::Team(team) => Some(team),
-        }
-    }
-
-    /// The scope of a row with this team.
-    pub fn of(team: Option<TeamId>) -> Scope {
-        team.map_or(Scope::Global, Scope::Team)
-    }
+/// Whom a row with this team is for.
+pub fn owner_of(team: Option<TeamId>) -> Owner {
+    team.map_or(Owner::Global, Owner::Team)
 }
 
 /// What an administrator decided about a satellite. No heartbeat changes it.
@@ -116,35 +92,27 @@ pub struct Satellite {
 
 impl Satellite {
     /// Whom it serves.
-    pub fn scope(&self) -> Scope {
-        Scope::of(self.team_id.clone())
+    pub fn owner(&self) -> Owner {
+        owner_of(self.team_id.clone())
     }
 
-    /// What an administrator's decision means at this moment: outside its window, maintenance is over.
-    pub fn admin_state_at(&self, now: Timestamp) -> AdminState {
-        let begun = self.maintenance_from.is_none_or(|from| from.0 <= now);
-        let over = self.maintenance_until.is_some_and(|until| until.0 <= now);
+    /// What an administrator decided, with its window.
+    pub fn admin(&self) -> admin::AdminState {
         match self.admin_state {
-            AdminState::Maintenance if over || !begun => AdminState::Enabled,
-            state => state,
+            AdminState::Enabled => admin::AdminState::Enabled,
+            AdminState::Maintenance => admin::AdminState::Maintenance {
+                from: self.maintenance_from,
+                until: self.maintenance_until,
+            },
+            AdminState::Disabled => admin::AdminState::Disabled,
         }
-    }
-
-    /// The status it shows if, but for an administrator's decision, it would be `alive`.
-    pub fn status_at(&self, now: Timestamp, alive: &str) -> String {
-        match self.admin_state_at(now) {
-            AdminState::Enabled => alive,
-            AdminState::Maintenance => "maintenance",
-            AdminState::Disabled => "inactive",
-        }
-        .to_owned()
     }
 
     /// Takes in a heartbeat.
     pub fn heard(&mut self, at: IsoTime, mcp_status: Option<JsonText>, url: Option<String>) {
         self.last_heartbeat = Some(at);
         self.mcp_status = mcp_status;
-        self.status = self.status_at(at.0, "active");
+        self.status = self.status_at(at.0);
         if let Some(url) = url {
             self.satellite_url = url;
         }
@@ -174,15 +142,18 @@ impl Satellite {
         if let Some(config) = patch.config {
             self.config = config;
         }
-        // What it will be once its next heartbeat says so, it is not before.
-        let alive = if self.status == "active" { "active" } else { "inactive" };
-        self.status = self.status_at(now, alive);
+        self.status = self.status_at(now);
         self.updated_at = IsoTime(now);
+    }
+
+    fn status_at(&self, now: Timestamp) -> String {
+        let last_heartbeat = self.last_heartbeat.map(|last| last.0);
+        status::satellite_status(&self.admin(), last_heartbeat, now).to_owned()
     }
 
     /// Whether it serves an installation of `team` that is pinned to `pin`.
     pub fn serves(&self, team: &TeamId, pin: Option<&SatelliteId>) -> bool {
-        self.team_id.as_ref().is_none_or(|own| own == team) && pin.is_none_or(|pin| *pin == self.id)
+        serves_installation(&self.id, &self.owner(), team, pin)
     }
 }
 
@@ -243,7 +214,7 @@ pub struct Registration {
     /// SHA-256 of the whole token, in hexadecimal.
     pub token_hash: String,
     /// What the token says it is for; the stored row must agree.
-    pub scope: Scope,
+    pub owner: Owner,
     /// The id the satellite gets if its name is unknown.
     pub satellite_id: SatelliteId,
     /// Its name.

@@ -4,7 +4,7 @@ use rusqlite::{Row, Transaction, params};
 
 use super::super::StoreError;
 use super::super::records::{
-    JsonText, KeyHolder, KeyState, Registered, Registration, RegistrationToken, Satellite, Scope,
+    JsonText, KeyHolder, KeyState, Registered, Registration, RegistrationToken, Satellite, owner_of,
 };
 use super::row::{change, id, id_option, iso, list, moment, moment_option, one, text, texts};
 use super::satellites::{SATELLITE, read_satellite};
@@ -67,7 +67,7 @@ pub(in super::super) fn register_satellite(
         read_token,
     )?;
     let Some(token) = token else { return Ok(Registered::TokenUnknown) };
-    if Scope::of(token.team_id.clone()) != registration.scope {
+    if owner_of(token.team_id.clone()) != registration.owner {
         return Ok(Registered::TokenUnknown);
     }
     if token.used {
@@ -78,7 +78,7 @@ pub(in super::super) fn register_satellite(
     }
     let sql = format!("{SATELLITE} WHERE name = ?1");
     let known = one(tx, &sql, [&registration.name], read_satellite)?;
-    if known.as_ref().is_some_and(|known| known.scope() != registration.scope) {
+    if known.as_ref().is_some_and(|known| known.owner() != registration.owner) {
         return Ok(Registered::NameTaken);
     }
     let now = registration.now.to_iso();
@@ -141,8 +141,8 @@ fn insert(
         params![
             registration.satellite_id.as_str(),
             registration.name,
-            registration.scope.as_str(),
-            registration.scope.team().map(|team| team.as_str()),
+            registration.owner.satellite_type().as_str(),
+            registration.owner.team().map(|team| team.as_str()),
             JsonText::of(&registration.capabilities).as_str(),
             registration.api_key_lookup,
             registration.api_key_hash,
@@ -214,7 +214,7 @@ fn read_token(row: &Row<'_>) -> rusqlite::Result<RegistrationToken> {
     let team_id = id_option(row, "team_id")?;
     Ok(RegistrationToken {
         id: row.get("id")?,
-        token_type: Scope::of(team_id.clone()).as_str(),
+        token_type: owner_of(team_id.clone()).satellite_type().as_str(),
         team_id,
         token_hash: row.get("token_hash")?,
         token_prefix: row.get("token_prefix")?,

@@ -5,7 +5,7 @@ use satellite_core::id::SatelliteId;
 use satellite_core::time::{IsoTime, Timestamp};
 
 use super::super::StoreError;
-use super::super::records::{AdminState, JsonText, Satellite, SatellitePatch, Scope};
+use super::super::records::{AdminState, JsonText, Satellite, SatellitePatch, owner_of};
 use super::pairing::retire_keys;
 use super::row::{
     change, id, id_option, iso, json, json_option, list, moment, moment_option, one, text, texts,
@@ -102,7 +102,7 @@ pub(super) fn read_satellite(row: &Row<'_>) -> rusqlite::Result<Satellite> {
     Ok(Satellite {
         id: id(row, "id")?,
         name: row.get("name")?,
-        satellite_type: Scope::of(team_id.clone()).as_str(),
+        satellite_type: owner_of(team_id.clone()).satellite_type().as_str(),
         team_id,
         status: row.get("status")?,
         admin_state: AdminState::read(&row.get::<_, String>("admin_state")?),

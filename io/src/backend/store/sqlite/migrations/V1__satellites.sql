@@ -101,8 +101,6 @@ CREATE TABLE "satelliteCommands" (
   satellite_id    TEXT NOT NULL REFERENCES satellites (id) ON DELETE CASCADE,
   command_type    TEXT NOT NULL,
   priority        TEXT NOT NULL DEFAULT 'normal',
-  -- 0 immediate … 3 low: what the queue is ordered by.
-  priority_rank   INTEGER NOT NULL,
   payload         TEXT NOT NULL,
   status          TEXT NOT NULL DEFAULT 'pending'
                   CHECK (status IN ('pending', 'acknowledged', 'executing', 'completed', 'failed')),
@@ -113,8 +111,6 @@ CREATE TABLE "satelliteCommands" (
   error_message   TEXT,
   result          TEXT,
   leased_until    TEXT,
-  -- When the satellite reported the end: the first report stands.
-  reported_at     TEXT,
   expires_at      TEXT NOT NULL,
   created_by      TEXT,
   created_at      TEXT NOT NULL,

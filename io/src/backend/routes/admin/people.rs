@@ -1,0 +1,261 @@
+//! Teams, users, members, access tokens.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use satellite_core::backend::{access_token, merge};
+use satellite_core::id::{TeamId, UserId};
+use satellite_core::time::{IsoTime, SECOND};
+use satellite_core::wire::Acknowledgement;
+use satellite_core::wire::admin::{
+    AccessToken, AccessTokenData, CreateAccessToken, CreateTeam, CreateUser, Member, SetMember,
+    Team, TeamData, TeamsData, User, UserData, UsersData,
+};
+
+use super::{created, shown};
+use crate::backend::answer::{Answer, Body, Failure, ok};
+use crate::backend::open::Backend;
+use crate::backend::store::{Store, StoreError, records};
+
+/// What a member is unless another role is named.
+const STANDARD_ROLE: &str = "team_user";
+
+pub(crate) async fn teams(State(backend): State<Arc<Backend>>, headers: HeaderMap) -> Answer {
+    backend.administrator(&headers)?;
+    let mut teams = Vec::new();
+    for team in backend.store.teams().await? {
+        teams.push(whole_team(&backend, team).await?);
+    }
+    shown(TeamsData { teams })
+}
+
+pub(crate) async fn team(
+    State(backend): State<Arc<Backend>>,
+    Path(id): Path<TeamId>,
+    headers: HeaderMap,
+) -> Answer {
+    backend.administrator(&headers)?;
+    let team = backend.store.team(id).await?.ok_or_else(|| Failure::not_found("team"))?;
+    shown(TeamData { team: whole_team(&backend, team).await? })
+}
+
+async fn whole_team(backend: &Backend, team: records::Team) -> Result<Team, StoreError> {
+    let members = backend.store.members(team.id.clone()).await?.into_iter();
+    let members = members.map(|member| Member { user_id: member.user_id, role: member.role });
+    Ok(Team {
+        id: team.id,
+        name: team.name,
+        slug: team.slug,
+        members: members.collect(),
+        created_at: team.created_at,
+    })
+}
+
+pub(crate) async fn create_team(
+    State(backend): State<Arc<Backend>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    backend.administrator(&headers)?;
+    let asked: CreateTeam = body.read("team")?;
+    let slug = merge::slug(asked.slug.as_deref().unwrap_or(&asked.name));
+    if slug.is_empty() {
+        return Err(Failure::invalid("team: `name`: must hold a letter or a digit"));
+    }
+    let team = records::Team {
+        id: TeamId::from(backend.id("team_")),
+        name: asked.name,
+        slug,
+        created_at: IsoTime(backend.clock.now()),
+    };
+    backend.store.create_team(team.clone()).await?;
+    Ok(created(TeamData { team: whole_team(&backend, team).await? }))
+}
+
+pub(crate) async fn delete_team(
+    State(backend): State<Arc<Backend>>,
+    Path(id): Path<TeamId>,
+    headers: HeaderMap,
+) -> Answer {
+    backend.administrator(&headers)?;
+    if !backend.store.delete_team(id.clone(), backend.clock.now()).await? {
+        return Err(Failure::not_found("team"));
+    }
+    ok(&Acknowledgement::new(format!("Team {id} and all that was its are deleted.")))
+}
+
+pub(crate) async fn set_member(
+    State(backend): State<Arc<Backend>>,
+    Path((team, user)): Path<(TeamId, UserId)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    backend.administrator(&headers)?;
+    let asked: SetMember = body.read_or_default("member")?;
+    let role = asked.role.unwrap_or_else(|| STANDARD_ROLE.to_owned());
+    add_member(&backend, &team, &user, role).await?;
+    let team = backend.store.team(team).await?.ok_or_else(|| Failure::not_found("team"))?;
+    shown(TeamData { team: whole_team(&backend, team).await? })
+}
+
+async fn add_member(
+    backend: &Backend,
+    team: &TeamId,
+    user: &UserId,
+    role: String,
+) -> Result<(), StoreError> {
+    let member = records::Member {
+        team_id: team.clone(),
+        user_id: user.clone(),
+        role,
+        created_at: IsoTime(backend.clock.now()),
+    };
+    let about = [("team_id", team.as_str()), ("user_id", user.as_str())];
+    let notice = backend.notice("configure", "team_member_added", &about);
+    let instances = format!("{}_", backend.id("inst_"));
+    backend.store.put_member(member, instances, notice).await?;
+    backend.waiting.wake_all();
+    Ok(())
+}
+
+pub(crate) async fn remove_member(
+    State(backend): State<Arc<Backend>>,
+    Path((team, user)): Path<(TeamId, UserId)>,
+    headers: HeaderMap,
+) -> Answer {
+    backend.administrator(&headers)?;
+    let about = [("team_id", team.as_str()), ("user_id", user.as_str())];
+    let notice = backend.notice("configure", "team_member_removed", &about);
+    if !backend.store.remove_member(team, user, notice).await? {
+        return Err(Failure::not_found("member"));
+    }
+    backend.waiting.wake_all();
+    ok(&Acknowledgement::new("The user has left the team."))
+}
+
+pub(crate) async fn users(State(backend): State<Arc<Backend>>, headers: HeaderMap) -> Answer {
+    backend.administrator(&headers)?;
+    let mut users = Vec::new();
+    for user in backend.store.users().await? {
+        users.push(whole_user(&backend, user).await?);
+    }
+    shown(UsersData { users })
+}
+
+pub(crate) async fn user(
+    State(backend): State<Arc<Backend>>,
+    Path(id): Path<UserId>,
+    headers: HeaderMap,
+) -> Answer {
+    backend.administrator(&headers)?;
+    let user = backend.store.user(id).await?.ok_or_else(|| Failure::not_found("user"))?;
+    shown(UserData { user: whole_user(&backend, user).await? })
+}
+
+async fn whole_user(backend: &Backend, user: records::User) -> Result<User, StoreError> {
+    let mut team_ids = Vec::new();
+    for team in backend.store.teams().await? {
+        let members = backend.store.members(team.id.clone()).await?;
+        if members.iter().any(|member| member.user_id == user.id) {
+            team_ids.push(team.id);
+        }
+    }
+    Ok(User {
+        id: user.id,
+        username: user.username,
+        email: user.email,
+        team_ids,
+        created_at: user.created_at,
+    })
+}
+
+pub(crate) async fn create_user(
+    State(backend): State<Arc<Backend>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    backend.administrator(&headers)?;
+    let asked: CreateUser = body.read("user")?;
+    if asked.username.trim().is_empty() {
+        return Err(Failure::invalid("user: `username`: must not be empty"));
+    }
+    if let Some(team) = &asked.team_id {
+        let team = backend.store.team(team.clone()).await?;
+        team.ok_or_else(|| Failure::not_found("team"))?;
+    }
+    let user = records::User {
+        id: UserId::from(backend.id("user_")),
+        username: asked.username,
+        email: asked.email,
+        created_at: IsoTime(backend.clock.now()),
+    };
+    backend.store.create_user(user.clone()).await?;
+    if let Some(team) = &asked.team_id {
+        add_member(&backend, team, &user.id, STANDARD_ROLE.to_owned()).await?;
+    }
+    Ok(created(UserData { user: whole_user(&backend, user).await? }))
+}
+
+pub(crate) async fn delete_user(
+    State(backend): State<Arc<Backend>>,
+    Path(id): Path<UserId>,
+    headers: HeaderMap,
+) -> Answer {
+    backend.administrator(&headers)?;
+    let user = backend.store.user(id).await?.ok_or_else(|| Failure::not_found("user"))?;
+    let email = user.email.as_deref().unwrap_or_default();
+    let about = [("user_id", user.id.as_str()), ("user_email", email)];
+    let notices = vec![
+        backend.notice("invalidate_user_token_cache", "user_deleted", &about),
+        backend.notice("configure", "user_deleted", &about[..1]),
+    ];
+    backend.store.delete_user(user.id, notices).await?;
+    backend.waiting.wake_all();
+    ok(&Acknowledgement::new("The user and all that was theirs are deleted."))
+}
+
+pub(crate) async fn create_token(
+    State(backend): State<Arc<Backend>>,
+    Path(user): Path<UserId>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    backend.administrator(&headers)?;
+    let asked: CreateAccessToken = body.read("access token")?;
+    let members = backend.store.members(asked.team_id.clone()).await?;
+    if !members.iter().any(|member| member.user_id == user) {
+        return Err(Failure::not_found("user in this team"));
+    }
+    let life = asked
+        .expires_in
+        .map_or(access_token::STANDARD_LIFE_MS, |seconds| seconds.saturating_mul(SECOND));
+    if life == 0 || life > access_token::LONGEST_LIFE_MS {
+        let most = access_token::LONGEST_LIFE_MS / SECOND;
+        let why = format!("access token: `expires_in`: must be 1 to {most} seconds");
+        return Err(Failure::invalid(why));
+    }
+    let now = backend.clock.now();
+    let (token, token_hash) = access_token::issue(&backend.random());
+    let row = records::AccessToken {
+        id: backend.id("atok_"),
+        token_hash,
+        user_id: user,
+        team_id: asked.team_id,
+        client_id: "satellite-admin".to_owned(),
+        scope: asked.scope.unwrap_or_else(|| access_token::STANDARD_SCOPE.to_owned()),
+        audience: asked.resource,
+        expires_at: IsoTime(now.after(life)),
+        created_at: IsoTime(now),
+    };
+    backend.store.create_access_token(row.clone()).await?;
+    let access_token = AccessToken {
+        id: row.id,
+        token,
+        user_id: row.user_id,
+        team_id: row.team_id,
+        scope: row.scope,
+        expires_at: row.expires_at,
+    };
+    Ok(created(AccessTokenData { access_token }))
+}

@@ -1,0 +1,288 @@
+//! Satellites, their commands, heartbeats and events.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use satellite_core::backend::{admission, registration};
+use satellite_core::id::{CommandId, EventId, SatelliteId, TeamId};
+use satellite_core::time::{IsoTime, MINUTE, SECOND};
+use satellite_core::wire::Acknowledgement;
+use satellite_core::wire::admin::{
+    AdminState, CommandData, CommandRecord, CommandsData, CreateCommand, EventRecord, EventsData,
+    HeartbeatRecord, HeartbeatsData, SatelliteData, SatelliteRecord, SatellitesData,
+    UpdateSatellite,
+};
+use satellite_core::wire::command::{CommandStatus, CommandType, Priority};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{created, shown};
+use crate::backend::answer::{Answer, Body, Failure, ok};
+use crate::backend::open::Backend;
+use crate::backend::store::Store;
+use crate::backend::store::records::{
+    self, EventQuery, JsonText, NewCommand, Satellite, SatelliteCommand, SatellitePatch,
+};
+
+/// How long a command waits unless its creator says otherwise.
+const COMMAND_LIFE_MS: u64 = 5 * MINUTE;
+/// How many rows a list shows unless asked, and at most.
+const ROWS_STANDARD: u32 = 100;
+const ROWS_MAX: u32 = 1_000;
+
+pub(crate) async fn list(State(backend): State<Arc<Backend>>, headers: HeaderMap) -> Answer {
+    backend.administrator(&headers)?;
+    let satellites = backend.store.satellites().await?.into_iter().map(whole).collect();
+    shown(SatellitesData { satellites })
+}
+
+pub(crate) async fn get(
+    State(backend): State<Arc<Backend>>,
+    Path(id): Path<SatelliteId>,
+    headers: HeaderMap,
+) -> Answer {
+    backend.administrator(&headers)?;
+    shown(SatelliteData { satellite: whole(find(&backend, id).await?) })
+}
+
+pub(crate) async fn update(
+    State(backend): State<Arc<Backend>>,
+    Path(id): Path<SatelliteId>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    backend.administrator(&headers)?;
+    let asked: UpdateSatellite = body.read("satellite")?;
+    if asked == UpdateSatellite::default() {
+        return Err(Failure::invalid(
+            "satellite: name `satellite_url`, `region` or `admin_state` to change",
+        ));
+    }
+    let satellite_url = match asked.satellite_url.as_deref() {
+        None | Some("") => asked.satellite_url,
+        Some(url) => Some(registration::base_url(Some(url)).ok_or_else(|| {
+            Failure::invalid("satellite: `satellite_url`: must be http(s)://host without a path")
+        })?),
+    };
+    let (admin_state, maintenance) = match asked.admin_state {
+        None => (None, None),
+        Some(AdminState::Enabled) => (Some(records::AdminState::Enabled), Some((None, None))),
+        Some(AdminState::Disabled) => (Some(records::AdminState::Disabled), Some((None, None))),
+        Some(AdminState::Maintenance { from, until }) => {
+            let window = (from.map(|from| from.0), until.map(|until| until.0));
+            (Some(records::AdminState::Maintenance), Some(window))
+        }
+    };
+    let patch = SatellitePatch {
+        admin_state,
+        maintenance,
+        satellite_url,
+        region: asked.region,
+        ..SatellitePatch::default()
+    };
+    let satellite = backend.store.update_satellite(id, patch, backend.clock.now()).await?;
+    shown(SatelliteData { satellite: whole(satellite) })
+}
+
+pub(crate) async fn delete(
+    State(backend): State<Arc<Backend>>,
+    Path(id): Path<SatelliteId>,
+    headers: HeaderMap,
+) -> Answer {
+    backend.administrator(&headers)?;
+    if !backend.store.delete_satellite(id, backend.clock.now()).await? {
+        return Err(Failure::not_found("satellite"));
+    }
+    ok(&Acknowledgement::new("The satellite is deleted; its key is void."))
+}
+
+pub(crate) async fn create_command(
+    State(backend): State<Arc<Backend>>,
+    Path(id): Path<SatelliteId>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    backend.administrator(&headers)?;
+    let asked: CreateCommand = body.read("command")?;
+    if let CommandType::Unknown(_) = asked.command_type {
+        let known: Vec<_> = CommandType::KNOWN.iter().map(CommandType::as_str).collect();
+        let why = format!("command: `command_type`: must be one of {}", known.join(", "));
+        return Err(Failure::invalid(why));
+    }
+    let satellite = find(&backend, id).await?;
+    let team = asked.payload.get("team_id").and_then(Value::as_str).map(TeamId::new);
+    admission::takes_command(&satellite.owner(), team.as_ref())?;
+    let now = backend.clock.now();
+    let life = asked.expires_in.map_or(COMMAND_LIFE_MS, |seconds| seconds.saturating_mul(SECOND));
+    let command = NewCommand {
+        id: CommandId::from(backend.id("cmd_")),
+        satellite_id: satellite.id.clone(),
+        command_type: asked.command_type.as_str().to_owned(),
+        priority: asked.priority,
+        payload: JsonText::of(&asked.payload),
+        target_team_id: team,
+        correlation_id: asked.correlation_id.unwrap_or_else(|| backend.id("corr_")),
+        expires_at: now.after(life),
+        created_by: Some("admin".to_owned()),
+        now,
+    };
+    let id = command.id.clone();
+    backend.store.file_commands(vec![command]).await?;
+    backend.waiting.wake_all();
+    let command = backend.store.command(satellite.id, id).await?;
+    let command = command.ok_or_else(|| Failure::not_found("command"))?;
+    Ok(created(CommandData { command: whole_command(command) }))
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Window {
+    #[serde(default)]
+    limit: Option<u32>,
+    #[serde(default)]
+    after: Option<u64>,
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
+}
+
+type Windowed = Result<Query<Window>, QueryRejection>;
+
+fn window(query: Windowed) -> Result<(Window, u32), Failure> {
+    let Query(window) =
+        query.map_err(|rejection| Failure::invalid(format!("query: {}", rejection.body_text())))?;
+    let limit = window.limit.unwrap_or(ROWS_STANDARD).clamp(1, ROWS_MAX);
+    Ok((window, limit))
+}
+
+pub(crate) async fn commands(
+    State(backend): State<Arc<Backend>>,
+    Path(id): Path<SatelliteId>,
+    headers: HeaderMap,
+    query: Windowed,
+) -> Answer {
+    backend.administrator(&headers)?;
+    let (_, limit) = window(query)?;
+    let satellite = find(&backend, id).await?;
+    let commands = backend.store.commands(satellite.id, limit).await?;
+    shown(CommandsData { commands: commands.into_iter().map(whole_command).collect() })
+}
+
+pub(crate) async fn command(
+    State(backend): State<Arc<Backend>>,
+    Path((satellite, id)): Path<(SatelliteId, CommandId)>,
+    headers: HeaderMap,
+) -> Answer {
+    backend.administrator(&headers)?;
+    let command = backend.store.command(satellite, id).await?;
+    let command = command.ok_or_else(|| Failure::not_found("command"))?;
+    shown(CommandData { command: whole_command(command) })
+}
+
+pub(crate) async fn heartbeats(
+    State(backend): State<Arc<Backend>>,
+    Path(id): Path<SatelliteId>,
+    headers: HeaderMap,
+    query: Windowed,
+) -> Answer {
+    backend.administrator(&headers)?;
+    let (_, limit) = window(query)?;
+    let satellite = find(&backend, id).await?;
+    let heartbeats = backend.store.heartbeats(satellite.id, limit).await?.into_iter();
+    let heartbeats = heartbeats.map(|row| HeartbeatRecord {
+        id: row.id,
+        status: row.status,
+        system_metrics: row.system_metrics.value(),
+        process_count: u64::from(row.process_count),
+        healthy_process_count: u64::from(row.healthy_process_count),
+        error_count: row.error_count,
+        response_time_ms: row.response_time_ms,
+        uptime_seconds: row.uptime_seconds,
+        version: row.version,
+        timestamp: row.timestamp,
+    });
+    shown(HeartbeatsData { heartbeats: heartbeats.collect() })
+}
+
+pub(crate) async fn events(
+    State(backend): State<Arc<Backend>>,
+    Path(id): Path<SatelliteId>,
+    headers: HeaderMap,
+    query: Windowed,
+) -> Answer {
+    backend.administrator(&headers)?;
+    let satellite = find(&backend, id).await?;
+    show_events(&backend, Some(satellite.id), query).await
+}
+
+pub(crate) async fn all_events(
+    State(backend): State<Arc<Backend>>,
+    headers: HeaderMap,
+    query: Windowed,
+) -> Answer {
+    backend.administrator(&headers)?;
+    show_events(&backend, None, query).await
+}
+
+async fn show_events(
+    backend: &Backend,
+    satellite_id: Option<SatelliteId>,
+    query: Windowed,
+) -> Answer {
+    let (window, limit) = window(query)?;
+    let query =
+        EventQuery { satellite_id, kind: window.kind, after: window.after.unwrap_or(0), limit };
+    let events = backend.store.events(query).await?.into_iter().map(|row| EventRecord {
+        position: row.number,
+        satellite_id: row.satellite_id,
+        kind: row.kind,
+        data: row.data.value(),
+        id: row.event_id.map(EventId::from),
+        seq: row.seq,
+        timestamp: row.timestamp,
+        received_at: row.received_at,
+    });
+    shown(EventsData { events: events.collect() })
+}
+
+async fn find(backend: &Backend, id: SatelliteId) -> Result<Satellite, Failure> {
+    backend.store.satellite(id).await?.ok_or_else(|| Failure::not_found("satellite"))
+}
+
+fn whole(row: Satellite) -> SatelliteRecord {
+    SatelliteRecord {
+        satellite_type: row.owner().satellite_type(),
+        admin_state: row.admin(),
+        id: row.id,
+        name: row.name,
+        team_id: row.team_id,
+        status: row.status,
+        capabilities: row.capabilities,
+        satellite_url: (!row.satellite_url.is_empty()).then_some(row.satellite_url),
+        region: row.region,
+        last_heartbeat: row.last_heartbeat,
+        mcp_status: row.mcp_status.map(|status| status.value()),
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    }
+}
+
+fn whole_command(row: SatelliteCommand) -> CommandRecord {
+    let begun = row.leased_until.is_some();
+    CommandRecord {
+        attempt: if begun { u64::from(row.retry_count) + 1 } else { 0 },
+        command_type: CommandType::from_wire(&row.command_type),
+        priority: Priority::from_wire(&row.priority).unwrap_or_default(),
+        payload: row.payload.value().as_object().cloned().unwrap_or_default(),
+        status: CommandStatus::from_wire(&row.status).unwrap_or(CommandStatus::Failed),
+        correlation_id: row.correlation_id.unwrap_or_default(),
+        target_team_id: row.target_team_id,
+        result: row.result.map(|result| result.value()),
+        error_message: row.error_message,
+        expires_at: Some(IsoTime(row.expires_at.0)),
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        id: row.id,
+        satellite_id: row.satellite_id,
+    }
+}

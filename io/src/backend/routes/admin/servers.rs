@@ -1,0 +1,86 @@
+//! Server templates.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use satellite_core::backend::merge;
+use satellite_core::time::IsoTime;
+use satellite_core::view::Transport;
+use satellite_core::wire::Acknowledgement;
+use satellite_core::wire::admin::{CreateServer, Server, ServerData, ServersData};
+use satellite_core::wire::decode;
+
+use super::{created, shown};
+use crate::backend::answer::{Answer, Body, Failure, ok};
+use crate::backend::open::Backend;
+use crate::backend::store::records::{self, JsonText};
+use crate::backend::store::{Store, StoreError};
+
+pub(crate) async fn list(State(backend): State<Arc<Backend>>, headers: HeaderMap) -> Answer {
+    backend.administrator(&headers)?;
+    let servers = backend.store.servers().await?.into_iter().map(whole);
+    shown(ServersData { servers: servers.collect::<Result<_, _>>()? })
+}
+
+pub(crate) async fn get(
+    State(backend): State<Arc<Backend>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    backend.administrator(&headers)?;
+    let server = backend.store.server(id).await?.ok_or_else(|| Failure::not_found("server"))?;
+    shown(ServerData { server: whole(server)? })
+}
+
+pub(crate) async fn create(
+    State(backend): State<Arc<Backend>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    backend.administrator(&headers)?;
+    let mut definition: CreateServer = body.read("server")?;
+    let slug = merge::server_slug(&definition);
+    if slug.is_empty() || slug.contains(':') {
+        return Err(Failure::invalid("server: `slug`: must not be empty, nor hold a colon"));
+    }
+    if definition.transport_type != Transport::Stdio && definition.remotes.is_empty() {
+        return Err(Failure::invalid("server: `remotes`: must name a URL for this transport"));
+    }
+    definition.slug = Some(slug.clone());
+    let now = IsoTime(backend.clock.now());
+    let server = records::Server {
+        id: backend.id("srv_"),
+        name: definition.name.clone(),
+        slug,
+        status: "active".to_owned(),
+        source: definition.source.clone(),
+        definition: JsonText::of(&definition),
+        created_at: now,
+        updated_at: now,
+    };
+    backend.store.create_server(server.clone()).await?;
+    Ok(created(ServerData { server: whole(server)? }))
+}
+
+pub(crate) async fn delete(
+    State(backend): State<Arc<Backend>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    backend.administrator(&headers)?;
+    if !backend.store.delete_server(id).await? {
+        return Err(Failure::not_found("server"));
+    }
+    ok(&Acknowledgement::new("The server is deleted."))
+}
+
+fn whole(row: records::Server) -> Result<Server, StoreError> {
+    Ok(Server {
+        definition: decode("template", row.definition.as_str().as_bytes())
+            .map_err(StoreError::Failed)?,
+        id: row.id,
+        status: row.status,
+        created_at: row.created_at,
+    })
+}

@@ -1,0 +1,497 @@
+//! What every implementation of [`Store`] must do, run against each of them.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use satellite_core::backend::Owner;
+use satellite_core::id::{CommandId, InstallationId, SatelliteId, TeamId, UserId};
+use satellite_core::time::{HOUR, IsoTime, MINUTE, Timestamp};
+use satellite_core::wire::command::{CommandStatus, Priority};
+use serde_json::json;
+
+use super::records::{
+    Completed, Completion, EventEffect, EventOutcome, EventRecord, Heartbeat, HeartbeatRecord,
+    Installation, JsonText, KeyState, Member, NewCommand, Notice, Registered, Registration,
+    RegistrationToken, ReportedProcess, Retention, Satellite, Server, Take, Team, User, owner_of,
+};
+use super::{AnyStore, Inline, Model, Sqlite, Store, StoreError, Thread};
+
+const NOW: Timestamp = Timestamp(1_769_850_902_123);
+
+/// Runs `test` against every implementation.
+async fn each<F: Future<Output = ()>>(test: impl Fn(AnyStore) -> F) {
+    let thread = Arc::new(Thread::start().unwrap());
+    for store in [
+        AnyStore::Model(Model::new()),
+        AnyStore::Sqlite(Sqlite::in_memory(Arc::new(Inline)).unwrap()),
+        AnyStore::Sqlite(Sqlite::in_memory(thread).unwrap()),
+    ] {
+        test(store).await;
+    }
+}
+
+async fn team(store: &AnyStore, slug: &str) -> TeamId {
+    let id = TeamId::from(format!("team_{slug}"));
+    let (name, slug) = (slug.to_owned(), slug.to_owned());
+    let team = Team { id: id.clone(), name, slug, created_at: IsoTime(NOW) };
+    store.create_team(team).await.unwrap();
+    id
+}
+
+async fn token(store: &AnyStore, hash: &str, team_id: Option<TeamId>) {
+    let token = RegistrationToken {
+        id: format!("rtok_{hash}"),
+        token_type: owner_of(team_id.clone()).satellite_type().as_str(),
+        team_id,
+        token_hash: hash.to_owned(),
+        token_prefix: String::new(),
+        created_by: "admin".to_owned(),
+        permissions: vec!["p".to_owned()],
+        used: false,
+        used_at: None,
+        used_by_satellite_id: None,
+        expires_at: IsoTime(NOW.after(HOUR)),
+        created_at: IsoTime(NOW),
+    };
+    store.create_registration_token(token).await.unwrap();
+}
+
+fn registration(hash: &str, name: &str, owner: Owner) -> Registration {
+    Registration {
+        token_hash: hash.to_owned(),
+        owner,
+        satellite_id: SatelliteId::from(format!("sat_{hash}")),
+        name: name.to_owned(),
+        capabilities: vec!["stdio".to_owned()],
+        satellite_url: String::new(),
+        region: None,
+        system_info: None,
+        api_key_lookup: format!("lookup_{hash}"),
+        api_key_hash: format!("hash_{hash}"),
+        now: NOW,
+    }
+}
+
+async fn paired(store: &AnyStore, name: &str, team_id: Option<TeamId>) -> Satellite {
+    token(store, name, team_id.clone()).await;
+    let registration = registration(name, name, owner_of(team_id));
+    match store.register_satellite(registration).await.unwrap() {
+        Registered::Paired { satellite, .. } => *satellite,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn heartbeat(
+    satellite: &SatelliteId,
+    number: u64,
+    processes: Vec<ReportedProcess>,
+) -> HeartbeatRecord {
+    HeartbeatRecord {
+        heartbeat: Heartbeat {
+            id: format!("hb_{satellite}_{number:04}"),
+            satellite_id: satellite.clone(),
+            status: "active".to_owned(),
+            system_metrics: JsonText::of(&json!({"cpu_usage_percent": 1.5})),
+            process_count: 1,
+            healthy_process_count: 0,
+            error_count: 0,
+            response_time_ms: Some(3),
+            uptime_seconds: Some(number),
+            version: Some("1".to_owned()),
+            timestamp: IsoTime(NOW.after(number * 1_000)),
+        },
+        mcp_status: Some(JsonText::of(&json!({"summary": {}}))),
+        satellite_url: None,
+        processes,
+        whole: true,
+    }
+}
+
+fn process(id: &str, status: &str) -> ReportedProcess {
+    ReportedProcess {
+        id: id.to_owned(),
+        server_name: id.to_owned(),
+        status: status.to_owned(),
+        health_status: "unknown".to_owned(),
+        team_id: Some("team_gone".into()),
+        ..ReportedProcess::default()
+    }
+}
+
+fn event(satellite: &SatelliteId, id: &str) -> EventRecord {
+    EventRecord {
+        id: format!("evt_{id}"),
+        satellite_id: satellite.clone(),
+        event_id: Some(id.to_owned()),
+        seq: Some(1),
+        kind: "mcp.server.crashed".to_owned(),
+        data: JsonText::of(&json!({"exit_code": 1})),
+        timestamp: NOW,
+        now: NOW,
+        installation_id: None,
+        team_id: None,
+        effect: EventEffect::None,
+    }
+}
+
+fn notice(prefix: &str) -> Notice {
+    Notice {
+        command_type: "configure",
+        id_prefix: prefix.to_owned(),
+        correlation_id: "corr".to_owned(),
+        payload: JsonText::of(&json!({"event": "mcp_installation_created"})),
+        expires_at: NOW.after(HOUR),
+        now: NOW,
+    }
+}
+
+/// A team with one member and one installation of one server.
+async fn installed(store: &AnyStore, team: &TeamId) -> InstallationId {
+    let user = User {
+        id: format!("user_{team}").into(),
+        username: format!("name_{team}"),
+        email: None,
+        created_at: IsoTime(NOW),
+    };
+    store.create_user(user.clone()).await.unwrap();
+    let member = Member {
+        team_id: team.clone(),
+        user_id: user.id,
+        role: "team_user".to_owned(),
+        created_at: IsoTime(NOW),
+    };
+    store.put_member(member, format!("inst_a_{team}"), notice(&format!("m_{team}"))).await.unwrap();
+    let server = Server {
+        id: format!("srv_{team}"),
+        name: "Files".to_owned(),
+        slug: format!("files_{team}"),
+        status: "active".to_owned(),
+        source: None,
+        definition: JsonText::of(&json!({})),
+        created_at: IsoTime(NOW),
+        updated_at: IsoTime(NOW),
+    };
+    store.create_server(server.clone()).await.unwrap();
+    let installation = Installation {
+        id: format!("mcpi_{team}").into(),
+        team_id: team.clone(),
+        server_id: server.id,
+        satellite_id: None,
+        created_by: None,
+        installation_name: "Our files".to_owned(),
+        team_args: None,
+        team_env: Some(JsonText::of(&json!({"KEY": "v"}))),
+        team_headers: None,
+        team_url_query_params: None,
+        settings: None,
+        generation: 1,
+        created_at: IsoTime(NOW),
+        updated_at: IsoTime(NOW),
+    };
+    let id = installation.id.clone();
+    let prefix = format!("inst_b_{team}");
+    store.create_installation(installation, prefix, notice(&format!("c_{team}"))).await.unwrap();
+    id
+}
+
+fn take(satellite: &SatelliteId, limit: usize, now: Timestamp) -> Take {
+    Take { satellite_id: satellite.clone(), limit, last_poll: Some(NOW), now }
+}
+
+fn command(satellite: &SatelliteId, id: &str, priority: Priority, age: u64) -> NewCommand {
+    NewCommand {
+        id: id.into(),
+        satellite_id: satellite.clone(),
+        command_type: "restart".to_owned(),
+        priority,
+        payload: JsonText::of(&json!({"n": 1.0})),
+        target_team_id: None,
+        correlation_id: "corr".to_owned(),
+        expires_at: NOW.after(HOUR),
+        created_by: None,
+        now: Timestamp(NOW.0 - age),
+    }
+}
+
+#[tokio::test]
+async fn a_registration_token_works_once_and_only_for_its_own_scope() {
+    each(async |store| {
+        let team = team(&store, "acme").await;
+        token(&store, "t", Some(team.clone())).await;
+        let owner = Owner::Team(team);
+        let register = |hash: &str, name: &str, owner: &Owner| {
+            store.register_satellite(registration(hash, name, owner.clone()))
+        };
+        let unknown = register("x", "edge-one", &owner).await.unwrap();
+        assert_eq!(unknown, Registered::TokenUnknown);
+        let other_scope = register("t", "edge-one", &Owner::Global).await.unwrap();
+        assert_eq!(other_scope, Registered::TokenUnknown);
+        let first = register("t", "edge-one", &owner).await.unwrap();
+        assert!(matches!(first, Registered::Paired { again: false, .. }), "{first:?}");
+        let second = register("t", "edge-two", &owner).await.unwrap();
+        assert_eq!(second, Registered::TokenUsed);
+        assert_eq!(store.satellites().await.unwrap().len(), 1);
+        let tokens = store.registration_tokens().await.unwrap();
+        assert!(tokens[0].used && !store.delete_registration_token("rtok_t".into()).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_expired_token_pairs_nothing_and_stays_unused() {
+    each(async |store| {
+        token(&store, "t", None).await;
+        let mut late = registration("t", "edge-one", Owner::Global);
+        late.now = NOW.after(HOUR);
+        assert_eq!(store.register_satellite(late).await.unwrap(), Registered::TokenExpired);
+        assert!(!store.registration_tokens().await.unwrap()[0].used);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pairing_again_keeps_the_id_and_voids_the_former_key() {
+    each(async |store| {
+        let first = paired(&store, "edge-one", None).await;
+        token(&store, "again", None).await;
+        let again = registration("again", "edge-one", Owner::Global);
+        let Registered::Paired { satellite, again: true } =
+            store.register_satellite(again).await.unwrap()
+        else {
+            panic!("not paired again")
+        };
+        assert_eq!(satellite.id, first.id);
+        let holder = |lookup: &str| store.key_holder(lookup.to_owned());
+        let former = holder("lookup_edge-one").await.unwrap().unwrap();
+        assert_eq!(former.state, KeyState::Revoked);
+        let valid = holder("lookup_again").await.unwrap().unwrap();
+        assert!(matches!(valid.state, KeyState::Valid(_)));
+        assert!(store.delete_satellite(first.id, NOW).await.unwrap());
+        for lookup in ["lookup_edge-one", "lookup_again"] {
+            assert_eq!(holder(lookup).await.unwrap().unwrap().state, KeyState::Deleted);
+        }
+        assert_eq!(holder("lookup_never").await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_name_of_another_owner_is_refused_and_the_token_stays_unused() {
+    each(async |store| {
+        paired(&store, "edge-one", None).await;
+        let team = team(&store, "acme").await;
+        token(&store, "t", Some(team.clone())).await;
+        let stranger = registration("t", "edge-one", Owner::Team(team));
+        let refused = store.register_satellite(stranger.clone()).await.unwrap();
+        assert_eq!(refused, Registered::NameTaken);
+        let other_name = Registration { name: "edge-two".to_owned(), ..stranger };
+        let paired = store.register_satellite(other_name).await.unwrap();
+        assert!(matches!(paired, Registered::Paired { again: false, .. }), "{paired:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn commands_are_leased_and_come_back_until_their_end_is_reported() {
+    each(async |store| {
+        let satellite = paired(&store, "edge-one", None).await.id;
+        let other = paired(&store, "edge-two", None).await.id;
+        let commands = vec![
+            command(&satellite, "low", Priority::Low, 9_000),
+            command(&satellite, "young", Priority::Immediate, 1_000),
+            command(&satellite, "old", Priority::Immediate, 5_000),
+        ];
+        store.file_commands(commands).await.unwrap();
+        assert!(store.take_commands(take(&other, 10, NOW)).await.unwrap().commands.is_empty());
+        let taken = store.take_commands(take(&satellite, 2, NOW)).await.unwrap();
+        let ids: Vec<_> = taken.commands.iter().map(|one| one.command.id.as_str()).collect();
+        assert_eq!(ids, ["old", "young"]);
+        assert_eq!(taken.most_urgent, Some(Priority::Immediate));
+        let taken = store.take_commands(take(&satellite, 2, NOW)).await.unwrap();
+        assert_eq!(taken.commands[0].command.id.as_str(), "low");
+
+        let report = |who: &SatelliteId, status| Completion {
+            satellite_id: who.clone(),
+            command_id: CommandId::from("old"),
+            status,
+            result: Some(JsonText::of(&json!({"ok": true}))),
+            error: None,
+            now: NOW,
+        };
+        let complete = |who: &SatelliteId, status| store.complete_command(report(who, status));
+        let foreign = complete(&other, CommandStatus::Completed).await.unwrap();
+        assert_eq!(foreign, Completed::Unknown);
+        let first = complete(&satellite, CommandStatus::Completed).await.unwrap();
+        assert_eq!(first, Completed::Recorded);
+        let second = complete(&satellite, CommandStatus::Failed).await.unwrap();
+        assert_eq!(second, Completed::Repeated);
+
+        let later = NOW.after(2 * MINUTE);
+        let taken = store.take_commands(take(&satellite, 10, later)).await.unwrap();
+        let ids: Vec<_> =
+            taken.commands.iter().map(|one| (one.command.id.as_str(), one.attempt)).collect();
+        assert_eq!(ids, [("young", 2), ("low", 2)]);
+        let ended = store.command(satellite.clone(), "old".into()).await.unwrap().unwrap();
+        assert_eq!(ended.status, "completed");
+        assert_eq!(store.commands(satellite, 10).await.unwrap().len(), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_command_nobody_fetched_in_time_ends_as_failed() {
+    each(async |store| {
+        let satellite = paired(&store, "edge-one", None).await.id;
+        store.file_commands(vec![command(&satellite, "c", Priority::High, 0)]).await.unwrap();
+        assert_eq!(store.lapse_commands(NOW).await.unwrap(), 0);
+        assert_eq!(store.lapse_commands(NOW.after(HOUR)).await.unwrap(), 1);
+        let ended = store.command(satellite, "c".into()).await.unwrap().unwrap();
+        assert_eq!(ended.status, "failed");
+        assert!(ended.error_message.unwrap().contains("expired"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_activates_and_tells_of_processes_and_what_it_omits_has_stopped() {
+    each(async |store| {
+        let satellite = paired(&store, "edge-one", None).await;
+        assert_eq!(satellite.status, "inactive");
+        let id = satellite.id;
+        let both = vec![process("a", "running"), process("b", "running")];
+        let after = store.record_heartbeat(heartbeat(&id, 1, both)).await.unwrap();
+        assert_eq!(after.status, "active");
+        assert!(after.mcp_status.is_some());
+        let one = vec![process("a", "running")];
+        store.record_heartbeat(heartbeat(&id, 2, one)).await.unwrap();
+        let processes = store.processes(id.clone()).await.unwrap();
+        let shown: Vec<_> =
+            processes.iter().map(|one| (one.id.as_str(), one.status.as_str())).collect();
+        assert_eq!(shown, [("a", "running"), ("b", "stopped")]);
+        assert_eq!(processes[0].team_id, None, "a team that does not exist is left out");
+        let missing = store.record_heartbeat(heartbeat(&"nobody".into(), 1, Vec::new())).await;
+        assert_eq!(missing, Err(StoreError::Missing("satellite")));
+        assert_eq!(store.mark_silent(NOW).await.unwrap(), []);
+        assert_eq!(store.mark_silent(NOW.after(HOUR)).await.unwrap(), [id.clone()]);
+        assert_eq!(store.satellite(id).await.unwrap().unwrap().status, "inactive");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn retention_keeps_the_newest_heartbeats_of_each_satellite() {
+    each(async |store| {
+        let team = team(&store, "acme").await;
+        let global = paired(&store, "edge-one", None).await.id;
+        let own = paired(&store, "edge-two", Some(team)).await.id;
+        for number in 0..6 {
+            store.record_heartbeat(heartbeat(&global, number, Vec::new())).await.unwrap();
+            store.record_heartbeat(heartbeat(&own, number, Vec::new())).await.unwrap();
+        }
+        let retention = Retention {
+            global_heartbeats: 4,
+            team_heartbeats: 2,
+            instance_logs: 10,
+            history_before: Timestamp(0),
+        };
+        assert_eq!(store.retain(retention).await.unwrap().heartbeats, 2 + 4);
+        let kept = store.heartbeats(own, 10).await.unwrap();
+        let kept: Vec<_> = kept.iter().map(|one| one.uptime_seconds.unwrap()).collect();
+        assert_eq!(kept, [5, 4]);
+        assert_eq!(store.heartbeats(global, 10).await.unwrap().len(), 4);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_event_counts_once_and_may_not_be_about_what_its_satellite_does_not_serve() {
+    each(async |store| {
+        let (acme, other) = (team(&store, "acme").await, team(&store, "other").await);
+        let installation = installed(&store, &acme).await;
+        let satellite = paired(&store, "edge-one", Some(acme.clone())).await.id;
+        let stranger = paired(&store, "edge-two", Some(other)).await.id;
+        let user = UserId::from(format!("user_{acme}"));
+        let effect = |status: &str| EventEffect::Status {
+            user_id: user.clone(),
+            status: status.to_owned(),
+            message: None,
+        };
+        let about = |who: &SatelliteId, id: &str, status: &str, at: u64| EventRecord {
+            installation_id: Some(installation.clone()),
+            team_id: Some(acme.clone()),
+            effect: effect(status),
+            timestamp: Timestamp(NOW.0 - at),
+            ..event(who, id)
+        };
+        let record = |event| store.record_event(event);
+        let first = record(about(&satellite, "1", "online", 10)).await.unwrap();
+        assert_eq!(first, EventOutcome::Recorded);
+        let again = EventRecord { id: "evt_new".to_owned(), ..about(&satellite, "1", "error", 0) };
+        assert_eq!(record(again).await.unwrap(), EventOutcome::Repeated("evt_1".to_owned()));
+        record(about(&satellite, "0", "offline", 20)).await.unwrap();
+        let foreign = record(about(&stranger, "2", "error", 0)).await.unwrap();
+        assert_eq!(foreign, EventOutcome::Foreign);
+        let instances = store.instances(installation.clone()).await.unwrap();
+        assert_eq!(instances[0].status, "online", "an earlier status that came late is no news");
+        let query = super::records::EventQuery { limit: 10, ..Default::default() };
+        let events = store.events(query.clone()).await.unwrap();
+        assert_eq!(events.len(), 2);
+        let rest = super::records::EventQuery { after: events[0].number, ..query };
+        assert_eq!(store.events(rest).await.unwrap(), events[1..]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_of_an_installation_tells_every_satellite_that_serves_it_and_no_other() {
+    each(async |store| {
+        let (acme, other) = (team(&store, "acme").await, team(&store, "other").await);
+        let own = paired(&store, "edge-own", Some(acme.clone())).await.id;
+        let global = paired(&store, "edge-global", None).await.id;
+        let foreign = paired(&store, "edge-foreign", Some(other)).await.id;
+        let installation = installed(&store, &acme).await;
+        for satellite in [&own, &global] {
+            // One for the member, one for the installation.
+            assert_eq!(store.commands(satellite.clone(), 10).await.unwrap().len(), 2);
+            let inputs = store.configuration_inputs(satellite.clone()).await.unwrap();
+            assert_eq!(inputs.len(), 1);
+            assert_eq!(inputs[0].instances.len(), 1);
+        }
+        assert_eq!(store.commands(foreign.clone(), 10).await.unwrap(), []);
+        assert_eq!(store.configuration_inputs(foreign).await.unwrap(), []);
+        let refused = store.delete_server(format!("srv_{acme}")).await;
+        assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+        assert!(store.delete_installation(installation.clone(), notice("d")).await.unwrap());
+        assert_eq!(store.commands(own.clone(), 10).await.unwrap().len(), 3);
+        assert_eq!(store.instances(installation).await.unwrap(), []);
+        assert!(store.delete_team(acme, NOW).await.unwrap());
+        assert_eq!(store.satellite(own).await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_must_be_unique_is_and_a_refused_transaction_leaves_nothing() {
+    each(async |store| {
+        let acme = team(&store, "acme").await;
+        let again = Team {
+            id: "team_2".into(),
+            name: "Acme".to_owned(),
+            slug: "acme".to_owned(),
+            created_at: IsoTime(NOW),
+        };
+        assert!(matches!(store.create_team(again).await, Err(StoreError::Conflict(_))));
+        let satellite = paired(&store, "edge-one", None).await.id;
+        let batch = vec![
+            command(&satellite, "same", Priority::Low, 0),
+            command(&satellite, "same", Priority::Low, 0),
+        ];
+        assert!(matches!(store.file_commands(batch).await, Err(StoreError::Conflict(_))));
+        assert_eq!(store.commands(satellite, 10).await.unwrap(), []);
+        let (first, made) = store.secret("jwt".into(), "a".into()).await.unwrap();
+        assert!(made && first == "a");
+        assert_eq!(store.secret("jwt".into(), "b".into()).await.unwrap(), ("a".into(), false));
+        assert!(store.team(acme).await.unwrap().is_some());
+    })
+    .await;
+}
