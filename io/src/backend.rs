@@ -10,6 +10,8 @@ mod jobs;
 mod open;
 mod routes;
 pub mod store;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 pub use entropy::{Entropy, Kernel};

@@ -12,7 +12,7 @@ use satellite_core::id::SatelliteId;
 use satellite_core::view::InstanceStatus;
 use satellite_core::wire::admin::{CreateServer, UserSettings};
 use satellite_core::wire::configuration::{ConfigurationReply, SatelliteConfig, ServerEntry};
-use satellite_core::wire::{decode, encode};
+use satellite_core::wire::encode;
 use serde_json::Value;
 
 use crate::backend::answer::{Answer, ok};
@@ -147,5 +147,8 @@ fn optional<T: serde::de::DeserializeOwned + Default>(
 
 /// Reads a document of the database; one that cannot be read is a fault of the database.
 fn stored<T: serde::de::DeserializeOwned>(what: &str, text: &JsonText) -> Result<T, StoreError> {
-    decode(what, text.as_str().as_bytes()).map_err(StoreError::Failed)
+    // The text may hold secrets: the error says where it is wrong, not what stands there.
+    serde_json::from_str(text.as_str()).map_err(|error| {
+        StoreError::Failed(format!("{what} is damaged at column {}", error.column()))
+    })
 }
