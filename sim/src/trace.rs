@@ -8,6 +8,7 @@ use serde::Serialize;
 pub struct Trace {
     text: String,
     steps: u64,
+    last_at: Option<Timestamp>,
 }
 
 /// One step: something happened to somebody, who then wanted something.
@@ -44,6 +45,12 @@ impl Trace {
         self.text.push_str(&serde_json::to_string(&step).unwrap_or_default());
         self.text.push('\n');
         self.steps += 1;
+        self.last_at = Some(at);
+    }
+
+    /// When the last step was.
+    pub fn last_at(&self) -> Option<Timestamp> {
+        self.last_at
     }
 
     /// How many steps there are.

@@ -76,7 +76,8 @@ async fn a_daemon_that_cannot_pair_says_why_and_ends_with_its_code() {
     let dead = format!("http://{}", unused.local_addr().expect("it has an address"));
     drop(unused);
     let name = ("DEPLOYSTACK_SATELLITE_NAME", "satellite-under-test");
-    let token = ("DEPLOYSTACK_REGISTRATION_TOKEN", "not-a-token");
+    let token =
+        ("DEPLOYSTACK_REGISTRATION_TOKEN", "deploystack_satellite_global_never-issued-by-anybody");
     let cases = [
         (
             "wrong name",

@@ -11,7 +11,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
+#[cfg(feature = "net")]
+use satellite_sim::net::NetScenario;
 use satellite_sim::scenario::{Run, Scenario};
+
+/// Seeds of each scenario of tier 2 in a sweep: real bytes cost more than models.
+#[cfg(feature = "net")]
+const NET_SEEDS_MAX: u64 = 3;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +28,10 @@ fn main() -> ExitCode {
         }
         Some((command, _)) if command == "list" => {
             for scenario in Scenario::ALL {
+                println!("{}", scenario.name());
+            }
+            #[cfg(feature = "net")]
+            for scenario in NetScenario::ALL {
                 println!("{}", scenario.name());
             }
             Ok(())
@@ -63,6 +73,15 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
 
 fn run(given: &BTreeMap<&str, &str>) -> Result<(), String> {
     let name = given.get("scenario").copied().unwrap_or("storm");
+    #[cfg(feature = "net")]
+    if let Some(scenario) = NetScenario::ALL.into_iter().find(|scenario| scenario.name() == name) {
+        let (trace, failure) = scenario.run(number(given, "seed", 1)?);
+        match given.get("trace") {
+            Some(path) => write(Path::new(path), &trace)?,
+            None => print!("{trace}"),
+        }
+        return failure.map_or(Ok(()), Err);
+    }
     let scenario = Scenario::named(name)
         .ok_or_else(|| format!("no scenario is called {name:?}; see `sim list`"))?;
     let run = scenario.run(number(given, "seed", 1)?);
@@ -93,6 +112,22 @@ fn sweep(given: &BTreeMap<&str, &str>) -> Result<(), String> {
             failures.extend(run.failure());
         }
         println!("{}: {seeds} seeds from {from}, {steps} steps", scenario.name());
+    }
+    #[cfg(feature = "net")]
+    for scenario in NetScenario::ALL {
+        let (name, seeds) = (scenario.name(), seeds.min(NET_SEEDS_MAX));
+        let mut steps = 0;
+        for seed in from..from + seeds {
+            let (trace, failure) = scenario.run(seed);
+            steps += trace.lines().count();
+            if let Some(out) = out {
+                write(&out.join(format!("{name}-{seed}.jsonl")), &trace)?;
+            }
+            failures.extend(failure.map(|failure| {
+                format!("{failure}\nreplay: cargo sim run --scenario {name} --seed {seed}")
+            }));
+        }
+        println!("{name}: {seeds} seeds from {from}, {steps} steps");
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n\n")) }
 }

@@ -1,0 +1,90 @@
+//! Children of tier 2: they speak MCP over pipes in memory, as their first argument says.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use satellite_core::control::SpawnFailure;
+use satellite_io::host::{Launch, Process, ProcessExit, ProcessHost};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use super::World;
+use crate::stage::processes::Behaviour;
+
+/// Starts scripted peers.
+#[derive(Clone)]
+pub(super) struct Peers {
+    world: World,
+    pids: Arc<AtomicU32>,
+}
+
+impl Peers {
+    pub(super) fn new(world: World) -> Peers {
+        Peers { world, pids: Arc::new(AtomicU32::new(1)) }
+    }
+}
+
+impl ProcessHost for Peers {
+    type Stdin = DuplexStream;
+    type Stdout = DuplexStream;
+    type Stderr = DuplexStream;
+
+    async fn spawn(&self, launch: Launch) -> Result<Process<Self>, SpawnFailure> {
+        let Launch { key, incarnation, process, mut terminate } = launch;
+        let behaviour = Behaviour::of(process.args.first().map_or("steady", String::as_str));
+        let pid = self.pids.fetch_add(1, Ordering::Relaxed);
+        let (stdin, child_in) = duplex(64 * 1024);
+        let (child_out, stdout) = duplex(64 * 1024);
+        let (child_err, stderr) = duplex(1024);
+        let (exit, exited) = oneshot::channel();
+        let (ended, gone) = oneshot::channel();
+        let world = self.world.clone();
+        world.note("host", &format!("started {key} {incarnation:?} as {pid}"));
+        tokio::spawn(async move {
+            let how = tokio::select! {
+                biased;
+                Some(_) = terminate.recv() => ProcessExit { code: None, signal: Some(String::from("SIGTERM")) },
+                () = death(behaviour) => ProcessExit { code: Some(1), signal: None },
+                () = speak(child_in, child_out) => ProcessExit { code: Some(0), signal: None },
+            };
+            world.note("host", &format!("{pid}: {how}"));
+            drop(child_err);
+            // Whoever asked may be gone by then.
+            let _ = exit.send(how);
+            let _ = ended.send(());
+        });
+        Ok(Process { pid, stdin, stdout, stderr, exited, gone })
+    }
+}
+
+async fn death(behaviour: Behaviour) {
+    match behaviour {
+        Behaviour::Crashing => sleep(Duration::from_secs(3)).await,
+        _ => std::future::pending().await,
+    }
+}
+
+/// Answers until its input ends.
+async fn speak(input: DuplexStream, mut output: DuplexStream) {
+    let mut lines = BufReader::new(input).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let Ok(request) = serde_json::from_str::<Value>(&line) else { continue };
+        let (Some(id), Some(method)) = (request.get("id"), request["method"].as_str()) else {
+            continue;
+        };
+        sleep(Duration::from_millis(15)).await;
+        let result = match method {
+            "initialize" => json!({"protocolVersion": request["params"]["protocolVersion"],
+                "capabilities": {"tools": {}}, "serverInfo": {"name": "peer", "version": "1"}}),
+            "tools/list" => json!({"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]}),
+            _ => json!({}),
+        };
+        let answer = json!({"jsonrpc": "2.0", "id": id, "result": result});
+        if output.write_all(format!("{answer}\n").as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
