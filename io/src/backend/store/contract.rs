@@ -372,7 +372,7 @@ async fn a_heartbeat_activates_and_tells_of_processes_and_what_it_omits_has_stop
         let missing = store.record_heartbeat(heartbeat(&"nobody".into(), 1, Vec::new())).await;
         assert_eq!(missing, Err(StoreError::Missing("satellite")));
         assert_eq!(store.mark_silent(NOW).await.unwrap(), []);
-        assert_eq!(store.mark_silent(NOW.after(HOUR)).await.unwrap(), [id.clone()]);
+        assert_eq!(store.mark_silent(NOW.after(HOUR)).await.unwrap(), std::slice::from_ref(&id));
         assert_eq!(store.satellite(id).await.unwrap().unwrap().status, "inactive");
     })
     .await;
