@@ -3,8 +3,14 @@
 mod administration;
 mod api;
 mod arguments;
+#[cfg(feature = "backend")]
+mod backend;
+#[cfg(feature = "backend")]
+mod dev;
 mod dev_file;
 mod output;
+mod run;
+mod signals;
 mod status;
 mod tools;
 
@@ -16,6 +22,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use self::arguments::{Arguments, Command};
+use self::output::Form;
 use crate::exit::{DONE, Exit, fault, usage};
 use crate::settings::Sources;
 
@@ -25,21 +32,25 @@ const DEV_DIRECTORY: &str = ".satellite";
 /// Runs the command of this process's arguments.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let json = arguments.iter().any(|it| it == "--json");
+    let form = match arguments.iter().any(|it| it == "--json") {
+        false => Form::Human,
+        true if arguments.get(1).is_some_and(|it| it == "dev") => Form::Json("ready"),
+        true => Form::Json("success"),
+    };
     let command = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments.command,
-        Err(error) => return misunderstood(&error, json),
+        Err(error) => return misunderstood(&error, form),
     };
-    match run(command) {
+    match perform(command) {
         Ok(()) => ExitCode::from(DONE),
         Err(exit) => {
-            output::failure(&exit, json);
+            output::failure(&exit, form);
             ExitCode::from(exit.code)
         }
     }
 }
 
-fn run(command: Command) -> Result<(), Exit> {
+fn perform(command: Command) -> Result<(), Exit> {
     if let Command::DemoServer = command {
         let served = crate::demo::serve(io::stdin().lock(), io::stdout());
         return served.map_err(|error| fault(format!("the connection broke: {error}"), ""));
@@ -51,6 +62,11 @@ fn run(command: Command) -> Result<(), Exit> {
         })?;
     let outcome = runtime.block_on(async {
         match command {
+            #[cfg(feature = "backend")]
+            Command::Dev(arguments) => dev::run(&arguments, sources).await,
+            Command::Run(arguments) => run::run(&arguments, sources).await,
+            #[cfg(feature = "backend")]
+            Command::Backend(arguments) => backend::run(&arguments, sources).await,
             Command::Tools(arguments) => tools::tools(&arguments).await,
             Command::Call(arguments) => tools::call(&arguments).await,
             Command::Status(arguments) => status::run(&arguments).await,
@@ -64,12 +80,12 @@ fn run(command: Command) -> Result<(), Exit> {
 }
 
 /// What clap has to say: help and version, or what is wrong with the command line.
-fn misunderstood(error: &clap::Error, json: bool) -> ExitCode {
+fn misunderstood(error: &clap::Error, form: Form) -> ExitCode {
     let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    if json && !is_help {
+    if matches!(form, Form::Json(_)) && !is_help {
         let text = error.to_string();
         let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        output::failure(&usage(first, "see satellite --help"), true);
+        output::failure(&usage(first, "see satellite --help"), form);
     } else {
         // Nobody is left to tell if this fails.
         let _ = error.print();

@@ -5,6 +5,7 @@ pub mod backend;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod daemon;
 pub mod demo;
 pub mod driver;
 pub mod exit;

@@ -9,7 +9,6 @@ mod sources;
 mod variables;
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use satellite_core::log::Level;
 use satellite_core::secret::Secret;
 
 pub use check::backend_url;
-pub use sources::{Sources, Value};
+pub use sources::{Environment, Sources, Value};
 pub use variables::{VARIABLES, Variable, environment_table};
 
 use crate::exit::{Exit, usage};
@@ -44,12 +43,12 @@ pub struct DaemonSettings {
     pub surface: SurfaceSettings,
     /// What is passed on of a child's standard error.
     pub stderr: StderrSettings,
-    /// Whether executables are looked up only when they are needed, not at the start as well.
-    pub skip_runtime_checks: bool,
-    /// Where executables are looked for.
-    pub search_path: OsString,
-    /// The home directory that children get.
-    pub home: PathBuf,
+    /// This process's environment. Children see a short list of it.
+    pub environment: Environment,
+    /// Below this directory each team has a home of its own for its servers.
+    pub homes: PathBuf,
+    /// One home for all instead, for a developer's own machine.
+    pub shared_home: Option<PathBuf>,
     /// What the operator should know of these settings, a sentence each.
     pub warnings: Vec<String>,
 }
@@ -170,9 +169,9 @@ impl DaemonSettings {
                     86_400_000,
                 )?),
             },
-            skip_runtime_checks: check::boolean(sources, "DEPLOYSTACK_SKIP_RUNTIME_CHECKS")?,
-            search_path: sources.search_path(),
-            home: PathBuf::from(sources.text("HOME")),
+            environment: sources.environment(),
+            homes: PathBuf::from(sources.text("HOME")).join("mcp-cache"),
+            shared_home: None,
             warnings: sources.warnings(),
         })
     }

@@ -17,6 +17,9 @@ Exit codes:
   75   a restart is wanted
   130  ended by Ctrl-C";
 
+const START: &str =
+    "Start with `satellite dev`: a Backend, a satellite and a demo server, ready to use.";
+
 /// Runs MCP servers at the edge, close to what they work on, and serves them to MCP clients.
 #[derive(Debug, Parser)]
 #[command(
@@ -24,6 +27,7 @@ Exit codes:
     version,
     arg_required_else_help = true,
     disable_help_subcommand = true,
+    after_help = START,
     after_long_help = EXIT_CODES
 )]
 pub(super) struct Arguments {
@@ -33,6 +37,37 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Start a Backend and a satellite on this machine, paired and ready to use.
+    #[cfg(feature = "backend")]
+    #[command(after_help = "\
+Examples:
+  satellite dev                          the built-in demo server
+  satellite dev --servers mcp.json       the servers you already have
+  satellite dev --port 0 --json          on free ports, one line of JSON when ready
+
+What it creates is kept in --dir, so a second start needs no new pairing and
+the same tokens go on working.")]
+    Dev(DevArguments),
+    /// Run the satellite daemon.
+    #[command(after_help = "\
+Every setting can stand in the environment, in the file of --config (TOML, the same
+names in lower case) or here; a flag comes first, then the environment.
+
+Examples:
+  DEPLOYSTACK_SATELLITE_NAME=edge-satellite-01 \\
+  DEPLOYSTACK_BACKEND_URL=https://cloud.example.com \\
+  DEPLOYSTACK_REGISTRATION_TOKEN=deploystack_satellite_team_… satellite run
+  satellite run --config /etc/satellite.toml --state-dir /var/lib/satellite")]
+    Run(RunArguments),
+    /// Run the Backend that satellites pair with.
+    #[cfg(feature = "backend")]
+    #[command(after_help = "\
+Examples:
+  satellite backend                                   SQLite in the current directory
+  satellite backend --database-url sqlite:/var/lib/satellite/backend.db --listen 0.0.0.0:3000
+
+The first start prints the administration token, once.")]
+    Backend(BackendArguments),
     /// List the tools that a satellite offers.
     #[command(after_help = "\
 Examples:
@@ -57,6 +92,66 @@ Examples:
     /// The built-in demo server, over standard input and output.
     #[command(hide = true)]
     DemoServer,
+}
+
+#[cfg(feature = "backend")]
+#[derive(Debug, Args)]
+pub(super) struct DevArguments {
+    /// The servers to run: {"mcpServers": {"files": {"command": "npx", "args": ["-y", "…"]}}}
+    /// [default: the built-in demo server]
+    #[arg(long, value_name = "FILE")]
+    pub(super) servers: Option<PathBuf>,
+    /// Where everything it creates is kept.
+    #[arg(long, value_name = "DIR", default_value = super::DEV_DIRECTORY)]
+    pub(super) dir: PathBuf,
+    /// The satellite's port; 0 picks a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 3001)]
+    pub(super) port: u16,
+    /// The Backend's port; 0 picks a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 3000)]
+    pub(super) backend_port: u16,
+    /// The Backend's database [default: SQLite in --dir]
+    #[arg(long, value_name = "URL")]
+    pub(super) database_url: Option<String>,
+    /// Print one line of JSON on standard output when every server is online or has failed.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    /// A file of settings (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Where credentials and the last good configuration are kept.
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<String>,
+    /// The satellite's name: 10 to 32 of a-z, 0-9, _ and -.
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// The Backend.
+    #[arg(long, value_name = "URL")]
+    pub(super) backend: Option<String>,
+    /// The address MCP clients are served on.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) host: Option<String>,
+    /// The port MCP clients are served on; 0 picks a free one.
+    #[arg(long, value_name = "PORT")]
+    pub(super) port: Option<u16>,
+    /// The least level that is logged: trace, debug, info, warn, error or fatal.
+    #[arg(long, value_name = "LEVEL")]
+    pub(super) log_level: Option<String>,
+}
+
+#[cfg(feature = "backend")]
+#[derive(Debug, Args)]
+pub(super) struct BackendArguments {
+    /// The database, `sqlite:PATH` [default: sqlite:satellite.db]
+    #[arg(long, value_name = "URL")]
+    pub(super) database_url: Option<String>,
+    /// The address to listen on; port 0 picks a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
+    pub(super) listen: String,
 }
 
 /// Which satellite a client talks to.

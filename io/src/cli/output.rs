@@ -17,19 +17,37 @@ pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// Replaces the last line of a terminal on standard error.
+pub(super) fn rewrite(text: &str) {
+    let mut terminal = io::stderr().lock();
+    let _ = write!(terminal, "\r\x1b[K{text}").and_then(|()| terminal.flush());
+}
+
 /// Prints how a command ended that did not succeed: what happened, and what to do about it.
-pub(super) fn failure(exit: &Exit, json: bool) {
+pub(super) fn failure(exit: &Exit, form: Form) {
     if exit.error.is_empty() {
         return;
     }
-    if json {
-        line(&json!({"success": false, "error": exit.error, "hint": exit.hint}).to_string());
-    } else {
-        note(&format!("error: {}", exit.error));
-        if !exit.hint.is_empty() {
-            note(&format!("hint: {}", exit.hint));
+    match form {
+        Form::Human => {
+            note(&format!("error: {}", exit.error));
+            if !exit.hint.is_empty() {
+                note(&format!("hint: {}", exit.hint));
+            }
+        }
+        Form::Json(flag) => {
+            line(&json!({flag: false, "error": exit.error, "hint": exit.hint}).to_string());
         }
     }
+}
+
+/// How a failure is printed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form {
+    /// For people, on standard error.
+    Human,
+    /// As JSON, on standard output; this key is false.
+    Json(&'static str),
 }
 
 /// Whether standard error is a terminal, where lines may be rewritten.

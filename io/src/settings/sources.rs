@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::Path;
 
 use super::file;
@@ -15,8 +16,19 @@ pub struct Sources {
     environment: BTreeMap<String, String>,
     file: BTreeMap<String, String>,
     file_name: String,
-    search_path: Option<OsString>,
+    whole: Environment,
     without_effect: Vec<String>,
+}
+
+/// The environment of a process. It may hold secrets, so only its search path is ever shown.
+#[derive(Clone, Default)]
+pub struct Environment(pub Vec<(OsString, OsString)>);
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.0.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value);
+        write!(f, "PATH {path:?}, …")
+    }
 }
 
 /// A setting as it was found.
@@ -40,15 +52,16 @@ impl Sources {
     ) -> Result<Self, Exit> {
         let mut sources = Sources::default();
         for (name, value) in variables {
+            sources.whole.0.push((name.clone(), value.clone()));
             let Some(name) = name.to_str() else { continue };
             if value.is_empty() {
                 continue;
             }
             if name.starts_with(JAIL_PREFIX) || WITHOUT_EFFECT.contains(&name) {
                 sources.without_effect.push(String::from(name));
-            } else if name == "PATH" {
-                sources.search_path = Some(value);
-            } else if VARIABLES.iter().chain(COMMAND_VARIABLES).any(|it| it.name == name) {
+            } else if name != "PATH"
+                && VARIABLES.iter().chain(COMMAND_VARIABLES).any(|it| it.name == name)
+            {
                 let Some(value) = value.to_str() else {
                     return Err(usage(
                         format!("{name} in the environment is not UTF-8"),
@@ -114,8 +127,13 @@ impl Sources {
         })
     }
 
-    pub(super) fn search_path(&self) -> OsString {
-        self.search_path.clone().unwrap_or_else(|| OsString::from(default_of("PATH")))
+    /// The whole environment, with a search path in any case.
+    pub(super) fn environment(&self) -> Environment {
+        let mut environment = self.whole.clone();
+        if !environment.0.iter().any(|(name, value)| name == "PATH" && !value.is_empty()) {
+            environment.0.push((OsString::from("PATH"), OsString::from(default_of("PATH"))));
+        }
+        environment
     }
 
     pub(super) fn warnings(&self) -> Vec<String> {

@@ -40,7 +40,6 @@ const OTHER: &[(&str, &str)] = &[
     ("DEPLOYSTACK_STATUS_SHOW_UPTIME", "false"),
     ("DEPLOYSTACK_STATUS_SHOW_VERSION", "false"),
     ("DEPLOYSTACK_STATUS_SHOW_MCP_DEBUG_ROUTE", "true"),
-    ("DEPLOYSTACK_SKIP_RUNTIME_CHECKS", "true"),
     ("HOME", "/home/satellite"),
     ("PATH", "/somewhere/else"),
 ];
@@ -170,4 +169,10 @@ fn settings_without_effect_are_named_in_one_warning() {
 fn debug_output_shows_no_secret() {
     let settings = read(&[("DEPLOYSTACK_REGISTRATION_TOKEN", "topsecret")]).unwrap();
     assert!(!format!("{settings:?}").contains("topsecret"));
+}
+
+#[test]
+fn the_readme_shows_the_table_as_it_is() {
+    let readme = include_str!("../../../README.md");
+    assert!(readme.contains(&environment_table()), "paste this:\n{}", environment_table());
 }

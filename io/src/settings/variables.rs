@@ -111,11 +111,10 @@ pub const VARIABLES: &[Variable] = &[
         "`true` turns on `/api/status/debug`.",
     ),
     variable(
-        "DEPLOYSTACK_SKIP_RUNTIME_CHECKS",
-        "false",
-        "`true` skips looking for executables at the start.",
+        "HOME",
+        "/opt/deploystack",
+        "Below `mcp-cache` in it each team has a home for its servers.",
     ),
-    variable("HOME", "/opt/deploystack", "The home directory that servers get."),
     variable(
         "PATH",
         "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -135,8 +134,12 @@ pub(super) const COMMAND_VARIABLES: &[Variable] = &[
 ];
 
 /// Known names that have no effect here; a warning says so.
-pub(super) const WITHOUT_EFFECT: &[&str] =
-    &["MCP_DEPLOYMENT_BASE_DIR", "MCP_USE_TMPFS", "SATELLITE_ID"];
+pub(super) const WITHOUT_EFFECT: &[&str] = &[
+    "DEPLOYSTACK_SKIP_RUNTIME_CHECKS",
+    "MCP_DEPLOYMENT_BASE_DIR",
+    "MCP_USE_TMPFS",
+    "SATELLITE_ID",
+];
 
 /// What the names of the jail's settings start with; they have no effect either.
 pub(super) const JAIL_PREFIX: &str = "NSJAIL_";

@@ -1,0 +1,207 @@
+//! `satellite run`, and the satellite that `dev` runs beside its Backend.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use satellite_core::log::{Level, LogLine};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::arguments::RunArguments;
+use super::output;
+use super::signals::Signals;
+use crate::clock::Clock;
+use crate::daemon::{Daemon, Surroundings};
+use crate::exit::{DONE, Exit, INTERRUPTED, fault, usage};
+use crate::host::{HostOptions, LinuxHost, sweep};
+use crate::host_sample::HostSampler;
+use crate::http_client::{ClientOptions, ReqwestClient};
+use crate::mcp;
+use crate::settings::{DaemonSettings, LogSettings, Sources};
+use crate::state_dir::StateDir;
+use crate::telemetry;
+
+/// From SIGTERM to SIGKILL for what a killed daemon left.
+const SWEEP_GRACE: Duration = Duration::from_secs(2);
+
+/// Runs the daemon until it is asked to end, or has to.
+pub(super) async fn run(arguments: &RunArguments, sources: Sources) -> Result<(), Exit> {
+    let mut signals = Signals::watch()?;
+    let sources = match &arguments.config {
+        Some(path) => sources.with_file(path)?,
+        None => sources,
+    };
+    let sources = sources
+        .flag("SATELLITE_STATE_DIR", "--state-dir", arguments.state_dir.as_ref())
+        .flag("DEPLOYSTACK_SATELLITE_NAME", "--name", arguments.name.as_ref())
+        .flag("DEPLOYSTACK_BACKEND_URL", "--backend", arguments.backend.as_ref())
+        .flag("HOST", "--host", arguments.host.as_ref())
+        .flag("PORT", "--port", arguments.port)
+        .flag("LOG_LEVEL", "--log-level", arguments.log_level.as_ref());
+    telemetry::start(LogSettings::read(&sources)?);
+    let outcome = async {
+        let settings = DaemonSettings::read(&sources)?;
+        for warning in &settings.warnings {
+            tracing::warn!(operation = "settings", "{warning}");
+        }
+        let mut satellite = begin(&settings).await?;
+        Ok((satellite.until_told(&mut signals).await, satellite))
+    };
+    match outcome.await {
+        Ok((Ok(DONE), _)) => Ok(()),
+        Ok((Ok(code), _)) => Err(Exit { code, error: String::new(), hint: String::new() }),
+        // The log has said it, as its last line.
+        Ok((Err(exit), _)) => Err(Exit { error: String::new(), ..exit }),
+        Err(exit) => {
+            log_fatal(&exit);
+            Err(Exit { error: String::new(), ..exit })
+        }
+    }
+}
+
+async fn begin(settings: &DaemonSettings) -> Result<Satellite, Exit> {
+    let state = StateDir::open(&settings.state_dir)?;
+    let (host, port) = &settings.listen;
+    let listener = mcp::bind(host, *port).await?;
+    Satellite::start(settings, state, listener).await
+}
+
+/// A satellite of this process, with its listener.
+pub(super) struct Satellite {
+    pub(super) daemon: Daemon,
+    pub(super) address: SocketAddr,
+    marker: String,
+    stop: Option<oneshot::Sender<()>>,
+    serving: JoinHandle<()>,
+}
+
+impl Satellite {
+    /// Ends what an earlier one left, and starts.
+    pub(super) async fn start(
+        settings: &DaemonSettings,
+        state: StateDir,
+        listener: mcp::Bound,
+    ) -> Result<Self, Exit> {
+        let stored = state.load()?;
+        let marker = String::from(state.marker());
+        let left = sweep(&marker, SWEEP_GRACE).await;
+        if left > 0 {
+            tracing::warn!(
+                operation = "sweep",
+                processes = left,
+                "Ended what an earlier satellite left"
+            );
+        }
+        let host = LinuxHost::new(HostOptions {
+            marker: marker.clone(),
+            allowed_commands: settings.core.allowed_commands.clone(),
+            environment: settings.environment.0.clone(),
+            homes: settings.homes.clone(),
+            shared_home: settings.shared_home.clone(),
+        })
+        .map_err(|error| cannot("start processes", &error))?;
+        let sampler = HostSampler::new(state.path())
+            .map_err(|error| cannot("measure this machine", &error))?;
+        let client = ReqwestClient::new(&ClientOptions::default()).map_err(|failure| {
+            usage(format!("cannot make HTTP requests: {failure}"), "check the proxy's settings")
+        })?;
+        let address = listener.address().map_err(|error| cannot("listen", &error))?;
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).map_err(|error| cannot("draw random numbers", &error))?;
+        let daemon = Daemon::start(
+            settings,
+            Surroundings {
+                client,
+                host,
+                store: state,
+                sampler,
+                stored,
+                clock: Clock::start(),
+                seed: u64::from_le_bytes(seed),
+            },
+        );
+        let base_url = match &settings.core.public_url {
+            Some(url) => url.clone(),
+            None => format!("http://{}", reachable(address)),
+        };
+        let router = daemon.router(settings, base_url);
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(mcp::serve(listener, router, async {
+            // A dropped sender stops as well.
+            let _ = stopped.await;
+        }));
+        tracing::info!(operation = "listen", address = %address, "Serving MCP clients");
+        Ok(Satellite { daemon, address, marker, stop: Some(stop), serving })
+    }
+
+    /// Runs until a signal or an end of its own; gives the exit code.
+    pub(super) async fn until_told(&mut self, signals: &mut Signals) -> Result<u8, Exit> {
+        let code = tokio::select! {
+            exit = self.daemon.ended() => {
+                self.close().await;
+                return if exit.error.is_empty() { Ok(exit.code) } else { Err(exit) };
+            }
+            code = signals.next() => code,
+        };
+        self.shut_down(signals, code).await
+    }
+
+    /// Ends in order; Ctrl-C meanwhile ends at once. `code` is that of a good end.
+    pub(super) async fn shut_down(&mut self, signals: &mut Signals, code: u8) -> Result<u8, Exit> {
+        self.daemon.shut_down();
+        let exit = tokio::select! {
+            exit = self.daemon.ended() => exit,
+            () = signals.interrupted() => {
+                output::note("ending at once");
+                sweep(&self.marker, Duration::ZERO).await;
+                return Ok(INTERRUPTED);
+            }
+        };
+        self.close().await;
+        if exit.error.is_empty() && exit.code == DONE { Ok(code) } else { Err(exit) }
+    }
+
+    async fn close(&mut self) {
+        drop(self.stop.take());
+        // Streams that clients hold open would keep it for ever.
+        if tokio::time::timeout(Duration::from_secs(1), &mut self.serving).await.is_err() {
+            self.serving.abort();
+        }
+    }
+}
+
+/// The address as a client on this machine writes it.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        let loopback = match address {
+            SocketAddr::V4(_) => std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+            SocketAddr::V6(_) => std::net::IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+        };
+        return SocketAddr::new(loopback, address.port());
+    }
+    address
+}
+
+/// Makes a directory that only its owner may enter.
+pub(super) fn private_directory(path: &Path) -> Result<(), Exit> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
+        usage(
+            format!("cannot make the directory {}: {error}", path.display()),
+            "name one that can be written with --dir",
+        )
+    })
+}
+
+fn cannot(what: &str, error: &dyn std::fmt::Display) -> Exit {
+    fault(format!("cannot {what}: {error}"), "check the limits of this user and machine")
+}
+
+fn log_fatal(exit: &Exit) {
+    let line = LogLine::new(Level::Fatal, exit.error.clone())
+        .with("operation", "start")
+        .with("code", u32::from(exit.code))
+        .with("hint", exit.hint.as_str());
+    telemetry::log(&line);
+}

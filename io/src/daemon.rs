@@ -1,0 +1,173 @@
+//! A whole satellite: the control machine with its world, the heartbeat beside it, and the surface
+//! that MCP clients see.
+//!
+//! Generic over what it touches, so that `run`, `dev` and the simulation assemble the same thing.
+
+use std::sync::Arc;
+
+use axum::Router;
+use satellite_core::control::{Control, Event, Exit, Start};
+use satellite_core::limits::Settings;
+use satellite_core::secret::Secret;
+use satellite_core::view::View;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinHandle};
+
+use crate::clock::Clock;
+use crate::driver::{self, Inbox};
+use crate::exit::fault;
+use crate::heartbeat_task;
+use crate::host::ProcessHost;
+use crate::host_sample::Sampler;
+use crate::http_client::HttpClient;
+use crate::mcp::{self, BackendClient, BackendExchange, SurfaceOptions, SurfaceState};
+use crate::settings::DaemonSettings;
+use crate::state_dir::{RecordStore, Stored};
+use crate::world::{DaemonWorld, Outlook, Parts};
+
+/// What a daemon touches.
+#[derive(Debug)]
+pub struct Surroundings<C, H, S, P> {
+    /// Reaches the Backend.
+    pub client: C,
+    /// Starts processes.
+    pub host: H,
+    /// Keeps records.
+    pub store: S,
+    /// Measures the machine.
+    pub sampler: P,
+    /// What an earlier daemon left in `store`.
+    pub stored: Stored,
+    /// The time.
+    pub clock: Clock,
+    /// Decides all randomness of the control machine.
+    pub seed: u64,
+}
+
+/// A satellite that runs. Dropping it ends nothing: see [`Daemon::shut_down`].
+#[derive(Debug)]
+pub struct Daemon {
+    outlook: Outlook,
+    inbox: Inbox<Event>,
+    clock: Clock,
+    backend: Arc<dyn BackendExchange>,
+    api_key: watch::Receiver<Option<Secret>>,
+    ending: JoinHandle<Exit>,
+    heartbeat: AbortHandle,
+}
+
+impl Daemon {
+    /// Starts a daemon on the current runtime. It pairs, or takes up its pairing, by itself.
+    pub fn start<C, H, S, P>(
+        settings: &DaemonSettings,
+        surroundings: Surroundings<C, H, S, P>,
+    ) -> Daemon
+    where
+        C: HttpClient,
+        H: ProcessHost,
+        S: RecordStore,
+        P: Sampler + 'static,
+    {
+        let Surroundings { client, host, store, sampler, stored, clock, seed } = surroundings;
+        let (inbox, events) = mpsc::unbounded_channel();
+        let parts = Parts {
+            client: client.clone(),
+            host,
+            store,
+            backend_url: settings.backend_url.clone(),
+            stderr: settings.stderr,
+            inbox: inbox.clone(),
+            clock,
+        };
+        let (world, outlook) = DaemonWorld::new(parts, stored.credentials.clone());
+        let control = Control::new(settings.core.clone(), seed);
+        // A token is a secret that is not needed any more once there is a pairing.
+        let registration_token =
+            settings.registration_token.clone().filter(|_| stored.credentials.is_none());
+        let Stored { credentials, configuration } = stored;
+        // The receiver is in this function's hands.
+        let _ =
+            inbox.send(Event::Started(Start { credentials, registration_token, configuration }));
+        let ending = tokio::spawn(driver::run(control, events, clock, world));
+        let heartbeat = beat(
+            settings.core.clone(),
+            heartbeat_task::Parts {
+                client: client.clone(),
+                sampler,
+                backend_url: settings.backend_url.clone(),
+                outlook: outlook.clone(),
+                control: inbox.clone(),
+                clock,
+            },
+        );
+        let backend = Arc::new(BackendClient::new(client, settings.backend_url.clone()));
+        let api_key = api_key(&outlook);
+        Daemon { outlook, inbox, clock, backend, api_key, ending, heartbeat }
+    }
+
+    /// The routes of its HTTP surface, served at `base_url` (no trailing slash).
+    pub fn router(&self, settings: &DaemonSettings, base_url: String) -> Router {
+        mcp::router(SurfaceState {
+            view: self.outlook.view.clone(),
+            control: self.inbox.clone(),
+            relays: self.outlook.relays.clone(),
+            backend: Arc::clone(&self.backend),
+            api_key: self.api_key.clone(),
+            clock: self.clock,
+            options: SurfaceOptions {
+                base_url,
+                backend_url: settings.backend_url.clone(),
+                backend_public_url: settings.backend_public_url.clone(),
+                shown: settings.surface.clone(),
+            },
+        })
+    }
+
+    /// What it publishes.
+    pub fn view(&self) -> watch::Receiver<Arc<View>> {
+        self.outlook.view.clone()
+    }
+
+    /// Asks it to end: processes are ended, the last events are sent.
+    pub fn shut_down(&self) {
+        // A daemon that has ended has no inbox any more.
+        let _ = self.inbox.send(Event::ShutdownRequested);
+    }
+
+    /// Waits for its end and says why it ended.
+    pub async fn ended(&mut self) -> Exit {
+        let exit = (&mut self.ending).await.unwrap_or_else(|error| {
+            fault(
+                format!("the satellite broke off: {error}"),
+                "please report this with the log; a new start ends what it left",
+            )
+        });
+        self.heartbeat.abort();
+        exit
+    }
+}
+
+fn beat<C, P>(settings: Settings, parts: heartbeat_task::Parts<C, P>) -> AbortHandle
+where
+    C: HttpClient,
+    P: Sampler + 'static,
+{
+    tokio::spawn(async move { heartbeat_task::run(&settings, parts).await }).abort_handle()
+}
+
+/// The key of the pairing that is on disk.
+fn api_key(outlook: &Outlook) -> watch::Receiver<Option<Secret>> {
+    let mut credentials = outlook.credentials.clone();
+    let key = |credentials: &watch::Receiver<_>| {
+        let current = credentials.borrow();
+        let current: &Option<satellite_core::credentials::Credentials> = &current;
+        current.as_ref().map(|it| it.api_key.clone())
+    };
+    let (sender, receiver) = watch::channel(key(&credentials));
+    tokio::spawn(async move {
+        while credentials.changed().await.is_ok() {
+            sender.send_replace(key(&credentials));
+        }
+    });
+    receiver
+}
