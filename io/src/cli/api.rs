@@ -38,6 +38,7 @@ impl Api {
         self.call(Method::GET, path, None::<&()>).await
     }
 
+    #[cfg(feature = "backend")]
     pub(super) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,

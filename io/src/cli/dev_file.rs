@@ -1,7 +1,9 @@
 //! What `satellite dev` leaves in its directory for the other commands: where it listens, and the
 //! tokens for it.
 
+#[cfg(feature = "backend")]
 use std::io::Write;
+#[cfg(feature = "backend")]
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -61,11 +63,13 @@ impl DevFile {
     }
 
     /// Writes the file whole or not at all.
+    #[cfg(feature = "backend")]
     pub(super) fn write(&self, directory: &Path) -> Result<(), Exit> {
         write_private(&Self::path(directory), self)
     }
 }
 
+#[cfg(feature = "backend")]
 /// Writes `value` as JSON to a file that only its owner may read, whole or not at all.
 pub(super) fn write_private(path: &Path, value: &impl Serialize) -> Result<(), Exit> {
     let cannot = |error: &dyn std::fmt::Display| {
@@ -91,7 +95,7 @@ pub(super) fn write_private(path: &Path, value: &impl Serialize) -> Result<(), E
     write().map_err(|error| cannot(&error))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "backend"))]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

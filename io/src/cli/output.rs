@@ -1,6 +1,8 @@
 //! What the command line prints: results on standard output, everything else on standard error.
 
-use std::io::{self, IsTerminal, Write};
+#[cfg(feature = "backend")]
+use std::io::IsTerminal;
+use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
@@ -17,6 +19,7 @@ pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+#[cfg(feature = "backend")]
 /// Replaces the last line of a terminal on standard error.
 pub(super) fn rewrite(text: &str) {
     let mut terminal = io::stderr().lock();
@@ -50,6 +53,7 @@ pub(super) enum Form {
     Json(&'static str),
 }
 
+#[cfg(feature = "backend")]
 /// Whether standard error is a terminal, where lines may be rewritten.
 pub(super) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()

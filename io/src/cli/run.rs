@@ -1,6 +1,7 @@
 //! `satellite run`, and the satellite that `dev` runs beside its Backend.
 
 use std::net::SocketAddr;
+#[cfg(feature = "backend")]
 use std::path::Path;
 use std::time::Duration;
 
@@ -70,6 +71,7 @@ async fn begin(settings: &DaemonSettings) -> Result<Satellite, Exit> {
 /// A satellite of this process, with its listener.
 pub(super) struct Satellite {
     pub(super) daemon: Daemon,
+    #[cfg(feature = "backend")]
     pub(super) address: SocketAddr,
     marker: String,
     stop: Option<oneshot::Sender<()>>,
@@ -132,7 +134,14 @@ impl Satellite {
             let _ = stopped.await;
         }));
         tracing::info!(operation = "listen", address = %address, "Serving MCP clients");
-        Ok(Satellite { daemon, address, marker, stop: Some(stop), serving })
+        Ok(Satellite {
+            daemon,
+            #[cfg(feature = "backend")]
+            address,
+            marker,
+            stop: Some(stop),
+            serving,
+        })
     }
 
     /// Runs until a signal or an end of its own; gives the exit code.
@@ -183,6 +192,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     address
 }
 
+#[cfg(feature = "backend")]
 /// Makes a directory that only its owner may enter.
 pub(super) fn private_directory(path: &Path) -> Result<(), Exit> {
     use std::os::unix::fs::DirBuilderExt;

@@ -122,7 +122,7 @@ fn token(command: &TokenCommand) -> ApiRequest {
     match command {
         TokenCommand::List(_) => list(
             "/api/satellites/registration-tokens",
-            "/data/tokens",
+            "/tokens",
             &["id", "token_type", "team_id", "expires_at", "used"],
         ),
         TokenCommand::Create { team, expires_in_hours, .. } => ApiRequest {

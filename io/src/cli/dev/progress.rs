@@ -60,7 +60,8 @@ pub(super) async fn watch(
                 }
             }
         }
-        if outcomes.len() == memory.servers.len() {
+        // Until the Backend has answered, what runs may be what an earlier start was to run.
+        if current.link.configuration_fresh && outcomes.len() == memory.servers.len() {
             screen.clear();
             return outcomes;
         }
