@@ -126,7 +126,7 @@ pub const SESSION_IDLE_MS: u64 = 30 * MINUTE;
 /// How long a session that was just used is not taken for its owner's next one.
 pub const SESSION_YOUNG_MS: u64 = MINUTE;
 /// Sessions of one subject.
-pub const SESSIONS_PER_SUBJECT_MAX: usize = 100;
+pub const SESSIONS_PER_SUBJECT_MAX: usize = 1_000;
 /// Sessions in all.
 pub const SESSIONS_MAX: usize = 20_000;
 /// Longest life of a cached introspection.
