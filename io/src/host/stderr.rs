@@ -13,8 +13,9 @@ use crate::settings::StderrSettings;
 /// Lines kept for the report of the process's end.
 const LAST_LINES: usize = 20;
 
-/// Reads until the end and passes lines on; `report` takes them with the number of lines dropped
-/// since its last call. Returns the last lines, whether they were passed on or not.
+/// Reads until the end and passes lines on; `report` takes them with a number of lines dropped.
+/// That is other than zero once in `settings.warning_interval`, and at the end for the rest.
+/// Returns the last lines, whether they were passed on or not.
 pub(crate) async fn read<R: AsyncRead + Unpin>(
     mut stderr: R,
     redaction: Redaction,
@@ -24,15 +25,14 @@ pub(crate) async fn read<R: AsyncRead + Unpin>(
 ) -> Vec<String> {
     let mut lines = Lines::new(settings.line_max_bytes + redaction.longest());
     let mut last: VecDeque<Line> = VecDeque::new();
-    let mut rate =
-        Rate { window: Instant::now(), most: settings.lines_per_second, passed: 0, dropped: 0 };
+    let mut rate = Rate::new(settings.lines_per_second, settings.warning_interval);
     let mut buffer = vec![0; 8 * 1024];
     let mut is_over = false;
     while !is_over {
         let count = tokio::select! {
             biased;
             read = stderr.read(&mut buffer) => read.unwrap_or(0),
-            () = sleep_until(rate.window + Rate::WINDOW), if rate.dropped > 0 => {
+            () = rate.until_due() => {
                 report(Vec::new(), rate.take_dropped());
                 continue;
             }
@@ -50,39 +50,66 @@ pub(crate) async fn read<R: AsyncRead + Unpin>(
             }
             last.push_back(line);
         }
-        if !passed.is_empty() || (is_over && rate.dropped > 0) {
-            report(passed, rate.take_dropped());
+        let dropped = if is_over || rate.is_due() { rate.take_dropped() } else { 0 };
+        if !passed.is_empty() || dropped > 0 {
+            report(passed, dropped);
         }
     }
     last.into_iter().map(|line| line.clean(&redaction, settings.line_max_bytes).text).collect()
 }
 
-/// At most so many lines in each second.
+/// At most so many lines in each second; the others are counted.
 struct Rate {
     window: Instant,
     most: u32,
     passed: u32,
     dropped: u64,
+    /// When the count is to be told, if it is not zero.
+    due: Option<Instant>,
+    /// Until when it is not told again.
+    quiet_until: Instant,
+    interval: Duration,
 }
 
 impl Rate {
     const WINDOW: Duration = Duration::from_secs(1);
 
+    fn new(most: u32, interval: Duration) -> Self {
+        let now = Instant::now();
+        Rate { window: now, most, passed: 0, dropped: 0, due: None, quiet_until: now, interval }
+    }
+
     fn admits(&mut self) -> bool {
-        if self.window.elapsed() >= Rate::WINDOW {
-            self.window = Instant::now();
+        let now = Instant::now();
+        if now.duration_since(self.window) >= Rate::WINDOW {
+            self.window = now;
             self.passed = 0;
         }
         let admitted = self.passed < self.most;
         if admitted {
-            self.passed += 1
+            self.passed += 1;
         } else {
-            self.dropped += 1
+            self.dropped += 1;
+            // Not at once, so that the count is that of a whole burst.
+            self.due.get_or_insert((now + Rate::WINDOW).max(self.quiet_until));
         }
         admitted
     }
 
+    fn is_due(&self) -> bool {
+        self.due.is_some_and(|due| due <= Instant::now())
+    }
+
+    async fn until_due(&self) {
+        match self.due {
+            Some(due) => sleep_until(due).await,
+            None => std::future::pending().await,
+        }
+    }
+
     fn take_dropped(&mut self) -> u64 {
+        self.due = None;
+        self.quiet_until = Instant::now() + self.interval;
         std::mem::take(&mut self.dropped)
     }
 }
@@ -192,6 +219,38 @@ mod tests {
         assert_eq!(lines.len() as u64 + dropped, 1_000);
         assert_eq!(lines.len(), STDERR_LINES_PER_SECOND as usize);
         assert_eq!((last.len(), last[19].as_str()), (20, "line 999"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_flood_is_told_once_an_interval_and_the_rest_at_the_end() {
+        let (mut writer, reader) = tokio::io::duplex(64);
+        let (_stop, stopped) = tokio::sync::oneshot::channel();
+        let settings = StderrSettings {
+            lines_per_second: 1,
+            line_max_bytes: STDERR_LINE_MAX_BYTES,
+            warning_interval: Duration::from_secs(60),
+        };
+        let (mut passed, mut warnings) = (0, Vec::new());
+        let report = |lines: Vec<StderrLine>, dropped| {
+            passed += lines.len() as u64;
+            if dropped > 0 {
+                warnings.push((Instant::now(), dropped));
+            }
+        };
+        let write = async {
+            for _ in 0..150 {
+                writer.write_all(b"one\ntwo\nthree\n").await.unwrap();
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            drop(writer);
+        };
+        let redaction = Redaction::new(&[]);
+        let _ = tokio::join!(read(reader, redaction, settings, report, stopped), write);
+        assert_eq!(warnings.len(), 4, "after a second, twice an interval later, at the end");
+        for pair in warnings[..3].windows(2) {
+            assert!(pair[1].0 - pair[0].0 >= settings.warning_interval, "{warnings:?}");
+        }
+        assert_eq!(passed + warnings.iter().map(|(_, dropped)| dropped).sum::<u64>(), 450);
     }
 
     #[tokio::test(start_paused = true)]
