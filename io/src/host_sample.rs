@@ -79,9 +79,9 @@ impl Sampler for HostSampler {
 
 /// The used share of what unprivileged processes may use, as `df` shows it.
 fn disk_percent(directory: &Path) -> io::Result<f64> {
-    let space = rustix::fs::statvfs(directory)?;
-    let used = space.f_blocks.saturating_sub(space.f_bfree) as f64;
-    let usable = used + space.f_bavail as f64;
+    let space = nix::sys::statvfs::statvfs(directory)?;
+    let used = space.blocks().saturating_sub(space.blocks_free()) as f64;
+    let usable = used + space.blocks_available() as f64;
     Ok(if usable > 0.0 { percent(100.0 * used / usable) } else { 0.0 })
 }
 

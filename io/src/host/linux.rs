@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Arc;
 
-use rustix::process::{Pid, PidfdFlags};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc::c_int;
+use nix::unistd::Pid;
 use satellite_core::control::SpawnFailure;
 use satellite_core::id::TeamId;
 use sha2::{Digest, Sha256};
@@ -18,12 +20,12 @@ use tokio::sync::oneshot;
 
 use super::environment::BaseEnvironment;
 use super::executables::Executables;
-use super::spawner::{Spawner, watch};
+use super::spawner::{Spawner, pidfd_open, watch};
 use super::supervisor::Supervisor;
 use super::{Launch, Process, ProcessHost};
 
 /// What the pipes to a child hold, where the system allows it: large answers then take fewer turns.
-const PIPE_BYTES: usize = 256 * 1024;
+const PIPE_BYTES: c_int = 256 * 1024;
 
 /// How processes are started.
 #[derive(Clone, Debug)]
@@ -126,11 +128,9 @@ fn adopt(
         let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
             return Err(io::Error::other("a pipe is missing"));
         };
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let pid = pid.ok_or_else(|| io::Error::other("the process has no number"))?;
+        let pid = Pid::from_raw(c_int::try_from(child.id()).map_err(io::Error::other)?);
         // Not reaped, so the number still means this child.
-        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)?;
-        let pidfd = watch(pidfd)?;
+        let pidfd = watch(pidfd_open(pid)?)?;
         let (stdin, stdout) = (OwnedFd::from(stdin), OwnedFd::from(stdout));
         widen(&stdin);
         widen(&stdout);
@@ -189,7 +189,7 @@ fn create_private(path: &Path) -> io::Result<()> {
 
 fn widen(pipe: &impl AsFd) {
     // Beyond a user's share of pipe memory the system says no, and the pipe stays as it is.
-    let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES);
+    let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
 }
 
 fn failure(step: &str, error: String, retryable: bool) -> SpawnFailure {

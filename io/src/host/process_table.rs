@@ -2,12 +2,15 @@
 //! that was opened before the process was looked at.
 
 use std::collections::BTreeSet;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::{Pid, getpid};
 
 use super::environment::MARKER;
+use super::spawner::{pidfd_open, pidfd_send_signal};
 
 /// A process that is alive.
 #[derive(Debug)]
@@ -23,9 +26,9 @@ pub(super) struct Entry {
 /// Every process that is alive, this one excepted. Zombies are dead.
 pub(super) fn list() -> Vec<Entry> {
     let Ok(directory) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let own = rustix::process::getpid();
+    let own = getpid();
     directory
-        .filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?))
+        .filter_map(|entry| Some(Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?)))
         .filter(|pid| *pid != own)
         .filter_map(read)
         .collect()
@@ -33,7 +36,7 @@ pub(super) fn list() -> Vec<Entry> {
 
 /// What is known of a process; `None` if it is dead.
 pub(super) fn read(pid: Pid) -> Option<Entry> {
-    let text = std::fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    let text = std::fs::read(format!("/proc/{}/stat", pid)).ok()?;
     parse_stat(pid, &String::from_utf8_lossy(&text))
 }
 
@@ -56,7 +59,7 @@ fn parse_stat(pid: Pid, text: &str) -> Option<Entry> {
 
 /// The value of a process's marker, if it has one and may be read.
 pub(super) fn marker(pid: Pid) -> Option<String> {
-    let environment = std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).ok()?;
+    let environment = std::fs::read(format!("/proc/{}/environ", pid)).ok()?;
     environment.split(|byte| *byte == 0).find_map(|variable| {
         let value = variable.strip_prefix(MARKER.as_bytes())?.strip_prefix(b"=")?;
         String::from_utf8(value.to_vec()).ok()
@@ -74,7 +77,7 @@ pub(super) struct Held {
 impl Held {
     /// Takes hold of `entry`; `None` if it has ended, or its number has gone to another process.
     pub(super) fn take(entry: &Entry) -> Option<Held> {
-        let pidfd = rustix::process::pidfd_open(entry.pid, PidfdFlags::NONBLOCK).ok()?;
+        let pidfd = pidfd_open(entry.pid).ok()?;
         let again = read(entry.pid)?;
         let started = entry.started;
         (again.started == started).then_some(Held { pid: entry.pid, started, pidfd })
@@ -87,10 +90,10 @@ impl Held {
 
     /// Sends a signal. A process that has ended is no error.
     pub(super) fn signal(&self, signal: Signal) {
-        match rustix::process::pidfd_send_signal(&self.pidfd, signal) {
-            Ok(()) | Err(Errno::SRCH) => {}
+        match pidfd_send_signal(self.pidfd.as_fd(), signal) {
+            Ok(()) | Err(Errno::ESRCH) => {}
             Err(error) => tracing::warn!(
-                pid = self.pid.as_raw_nonzero().get(),
+                pid = self.pid.as_raw(),
                 error = %error,
                 "Cannot send a signal to a process"
             ),
@@ -100,9 +103,7 @@ impl Held {
     /// Reaps the process if it has become a child of this one, as orphans do where the daemon is
     /// process 1 of a container.
     pub(super) fn reap(&self) {
-        use std::os::fd::AsFd;
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        let _ = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), options);
+        let _ = waitid(Id::PIDFd(self.pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG);
     }
 }
 
@@ -111,7 +112,7 @@ impl Held {
 ///
 /// `main` must not have been reaped, so that its number still means it.
 pub(super) fn started_by(main: Pid, marked: &str) -> Vec<Entry> {
-    let number = main.as_raw_nonzero().get();
+    let number = main.as_raw();
     let everybody: Vec<Entry> = list().into_iter().filter(|entry| entry.pid != main).collect();
     let is_ours = |entry: &Entry| {
         entry.group == number
@@ -121,22 +122,19 @@ pub(super) fn started_by(main: Pid, marked: &str) -> Vec<Entry> {
     let mut known: BTreeSet<i32> = everybody
         .iter()
         .filter(|entry| is_ours(entry))
-        .map(|entry| entry.pid.as_raw_nonzero().get())
+        .map(|entry| entry.pid.as_raw())
         .chain([number])
         .collect();
     loop {
         let before = known.len();
         let children = everybody.iter().filter(|entry| known.contains(&entry.parent));
-        let children: Vec<i32> = children.map(|entry| entry.pid.as_raw_nonzero().get()).collect();
+        let children: Vec<i32> = children.map(|entry| entry.pid.as_raw()).collect();
         known.extend(children);
         if known.len() == before {
             break;
         }
     }
-    everybody
-        .into_iter()
-        .filter(|entry| known.contains(&entry.pid.as_raw_nonzero().get()))
-        .collect()
+    everybody.into_iter().filter(|entry| known.contains(&entry.pid.as_raw())).collect()
 }
 
 #[cfg(test)]
@@ -145,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_and_spaces_does_not_shift_the_fields() {
-        let pid = Pid::from_raw(7).unwrap();
+        let pid = Pid::from_raw(7);
         let text = "7 (a) b (c) S 1 2 3 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 9 9";
         let entry = parse_stat(pid, text).unwrap();
         assert_eq!((entry.parent, entry.group, entry.session, entry.started), (1, 2, 3, 4711));
@@ -155,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_number_that_has_gone_to_another_process_is_not_taken_hold_of() {
-        let own = read(rustix::process::getpid()).unwrap();
+        let own = read(getpid()).unwrap();
         assert!(Held::take(&own).is_some());
         assert!(Held::take(&Entry { started: own.started + 1, ..own }).is_none());
     }

@@ -3,7 +3,10 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
 use satellite_core::limits::TERMINATE_STUCK_MS;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
@@ -12,6 +15,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::ProcessExit;
 use super::process_table::{Entry, Held, started_by};
 use super::spawner::Spawner;
+
+/// What `nix` reports for a process that a real-time signal ended: it knows no names for those.
+/// The system call itself has succeeded then.
+const HAS_NO_NAME: Errno = Errno::EINVAL;
 
 /// What a supervisor needs.
 pub(super) struct Supervisor {
@@ -37,9 +44,11 @@ impl Supervisor {
         let exit = self.peek();
         let _ = self.exited.send(exit);
         end_rest(self.pid, &self.marker, std::mem::take(&mut self.strays), kill_at).await;
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        if let Err(error) = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
-            tracing::error!(pid = number(self.pid), error = %error, "Cannot reap a process");
+        match wait(&self.pidfd, WaitPidFlag::empty()) {
+            Ok(_) | Err(HAS_NO_NAME) => {}
+            Err(error) => {
+                tracing::error!(pid = self.pid.as_raw(), error = %error, "Cannot reap a process");
+            }
         }
         let _ = self.gone.send(());
         drop(self.spawner);
@@ -55,21 +64,21 @@ impl Supervisor {
                 biased;
                 ready = self.pidfd.readable() => {
                     if ready.is_err() {
-                        tracing::error!(pid = number(self.pid), "Cannot watch a process; ending it");
-                        signal_group(self.pid, Signal::KILL);
+                        tracing::error!(pid = self.pid.as_raw(), "Cannot watch a process; ending it");
+                        signal_group(self.pid, Signal::SIGKILL);
                     }
                     return kill_at;
                 }
                 Some(grace_ms) = self.terminate.recv() => {
                     let at = Instant::now() + Duration::from_millis(grace_ms);
                     if kill_at.is_none() {
-                        self.signal_all(Signal::TERM).await;
+                        self.signal_all(Signal::SIGTERM).await;
                     }
                     kill_at = Some(kill_at.map_or(at, |earlier| earlier.min(at)));
                 }
                 () = async { match alarm { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => {
                     is_killed = true;
-                    self.signal_all(Signal::KILL).await;
+                    self.signal_all(Signal::SIGKILL).await;
                 }
             }
         }
@@ -91,58 +100,38 @@ impl Supervisor {
 
     /// How the child exited, without reaping it.
     fn peek(&self) -> ProcessExit {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        match rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
-            Ok(Some(status)) => exit_of(&status),
-            _ => ProcessExit::default(),
-        }
+        exit_of(wait(&self.pidfd, WaitPidFlag::WNOWAIT))
     }
 }
 
-fn exit_of(status: &WaitIdStatus) -> ProcessExit {
-    ProcessExit { code: status.exit_status(), signal: status.terminating_signal().map(signal_name) }
+/// What the child has come to, if it has exited; reaps it unless the flags say otherwise.
+fn wait(pidfd: impl AsFd, flags: WaitPidFlag) -> nix::Result<WaitStatus> {
+    waitid(Id::PIDFd(pidfd.as_fd()), flags | WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG)
 }
 
-/// A signal's name as people write it.
-fn signal_name(signal: i32) -> String {
-    let name = match signal {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        5 => "SIGTRAP",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        10 => "SIGUSR1",
-        11 => "SIGSEGV",
-        12 => "SIGUSR2",
-        13 => "SIGPIPE",
-        14 => "SIGALRM",
-        15 => "SIGTERM",
-        24 => "SIGXCPU",
-        25 => "SIGXFSZ",
-        31 => "SIGSYS",
-        other => return format!("signal {other}"),
-    };
-    String::from(name)
-}
-
-fn number(pid: Pid) -> i32 {
-    pid.as_raw_nonzero().get()
+fn exit_of(status: nix::Result<WaitStatus>) -> ProcessExit {
+    match status {
+        Ok(WaitStatus::Exited(_, code)) => ProcessExit { code: Some(code), signal: None },
+        Ok(WaitStatus::Signaled(_, signal, _)) => {
+            ProcessExit { code: None, signal: Some(signal.as_str().to_owned()) }
+        }
+        Err(HAS_NO_NAME) => {
+            ProcessExit { code: None, signal: Some(String::from("a real-time signal")) }
+        }
+        _ => ProcessExit::default(),
+    }
 }
 
 fn signal_group(leader: Pid, signal: Signal) {
     // An empty group is no error.
-    let _ = rustix::process::kill_process_group(leader, signal);
+    let _ = killpg(leader, signal);
 }
 
 /// Takes hold of everything the child started; true marks members of its group.
 async fn hold_rest(main: Pid, marker: &str) -> Vec<(Held, bool)> {
     let marker = marker.to_owned();
     let find = move || {
-        let held = |entry: &Entry| Some((Held::take(entry)?, entry.group == number(main)));
+        let held = |entry: &Entry| Some((Held::take(entry)?, entry.group == main.as_raw()));
         started_by(main, &marker).iter().filter_map(held).collect()
     };
     tokio::task::spawn_blocking(find).await.unwrap_or_default()
@@ -168,12 +157,12 @@ async fn end_rest(main: Pid, marker: &str, mut known: Vec<Held>, kill_at: Option
         }
         if kill_at.is_none_or(|at| at <= Instant::now()) {
             for held in &alive {
-                held.signal(Signal::KILL);
+                held.signal(Signal::SIGKILL);
             }
         }
         if !is_reported && started.elapsed() > Duration::from_millis(TERMINATE_STUCK_MS) {
             is_reported = true;
-            let pids: Vec<i32> = alive.iter().map(|held| number(held.pid)).collect();
+            let pids: Vec<i32> = alive.iter().map(|held| held.pid.as_raw()).collect();
             tracing::error!(pids = ?pids, "Processes of a server that has ended do not end");
         }
         sleep(pause).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustix::process::Signal;
+use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep};
 
 use super::process_table::{Held, list, marker};
@@ -38,9 +38,9 @@ pub async fn sweep(daemon: &str, grace: Duration) -> usize {
         for held in left {
             let is_known = seen.iter().any(|known| known.pid == held.pid);
             if is_over {
-                held.signal(Signal::KILL);
+                held.signal(Signal::SIGKILL);
             } else if !is_known {
-                held.signal(Signal::TERM);
+                held.signal(Signal::SIGTERM);
             }
             if !is_known {
                 seen.push(held);

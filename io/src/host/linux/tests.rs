@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nix::fcntl::FdFlag;
 use satellite_core::control::ProcessSpec;
 use satellite_core::id::{Incarnation, InstanceKey};
 use satellite_core::secret::Secret;
@@ -120,7 +121,7 @@ async fn a_child_is_alone_in_its_session_with_a_clean_environment_and_no_foreign
     let bench = Bench::new("clean");
     // Without close-on-exec, as a descriptor inherited from whoever started the daemon would be.
     let file = std::fs::File::open("/etc/hostname").unwrap();
-    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
+    fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
     let script = "env; grep -E '^Sig(Blk|Ign)' /proc/self/status; cut -d' ' -f5,6 /proc/$$/stat; \
                   for file in /proc/$$/fd/*; do readlink $file; done; exit 0";
     let (mut process, _terminate) = bench.shell(script).await;
@@ -146,6 +147,8 @@ async fn an_exit_code_and_a_signal_are_told_apart() {
     assert_eq!(ended(&mut process).await, ProcessExit { code: Some(7), signal: None });
     let (mut process, _terminate) = bench.shell("kill -9 $$").await;
     assert_eq!(ended(&mut process).await, signalled("SIGKILL"));
+    let (mut process, _terminate) = bench.shell("kill -40 $$").await;
+    assert_eq!(ended(&mut process).await, signalled("a real-time signal"));
 }
 
 #[tokio::test]
@@ -253,7 +256,7 @@ async fn a_sweep_ends_what_a_killed_daemon_left_and_nobody_else() {
 }
 
 fn pid_of(child: &Child) -> Pid {
-    Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap()
+    Pid::from_raw(c_int::try_from(child.id()).unwrap())
 }
 
 #[tokio::test]
