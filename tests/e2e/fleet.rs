@@ -10,7 +10,7 @@ use tokio::process::Child;
 use crate::daemon::folder_of;
 use crate::gate::Gate;
 use crate::harness::{Dev, Scratch, command, eventually, query, tail};
-use crate::mcp::{Session, initialize, text_of};
+use crate::mcp::{Session, http, initialize, text_of};
 
 /// A Backend, a gate in front of it, and a daemon that knows only the gate.
 pub(crate) struct Fleet {
@@ -164,6 +164,5 @@ impl Fleet {
 }
 
 async fn reqwest_ok(url: &str) -> bool {
-    let client = reqwest::Client::builder().no_proxy().build().expect("an HTTP client can be made");
-    client.get(url).send().await.is_ok_and(|response| response.status().is_success())
+    http().get(url).send().await.is_ok_and(|response| response.status().is_success())
 }

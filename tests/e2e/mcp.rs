@@ -42,16 +42,18 @@ pub(crate) struct Session {
     pub(crate) id: Option<String>,
 }
 
+/// An HTTP client for this machine.
+pub(crate) fn http() -> reqwest::Client {
+    // It is built with TLS, which asks for a provider even where none is used.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().timeout(LONG).build();
+    client.expect("an HTTP client can be made")
+}
+
 impl Session {
     /// A client without a session.
     pub(crate) fn closed(url: &str, token: Option<&str>) -> Session {
-        let http = reqwest::Client::builder().no_proxy().timeout(LONG).build();
-        Session {
-            http: http.expect("an HTTP client can be made"),
-            url: url.to_string(),
-            token: token.map(String::from),
-            id: None,
-        }
+        Session { http: http(), url: url.to_string(), token: token.map(String::from), id: None }
     }
 
     /// Opens a session.

@@ -4,7 +4,7 @@ use satellite_tests::root;
 use serde_json::{Value, json};
 
 use crate::harness::Dev;
-use crate::mcp::Session;
+use crate::mcp::{Session, http};
 
 /// An entry of `mcp.json` for `peer.py` with a behaviour.
 pub(crate) fn peer(mode: &str) -> Value {
@@ -37,13 +37,12 @@ pub(crate) fn statuses(dev: &Dev, server: &str) -> Vec<String> {
 
 async fn admin(dev: &Dev, method: reqwest::Method, path: &str, body: Option<Value>) -> Value {
     let running = &dev.running;
-    let client = reqwest::Client::builder().no_proxy().build().expect("an HTTP client can be made");
     let url = format!(
         "{}/api/satellites/manage/{}/{path}",
         running.text("/backend_url"),
         running.text("/satellite_id")
     );
-    let mut request = client.request(method, url).bearer_auth(running.text("/admin_token"));
+    let mut request = http().request(method, url).bearer_auth(running.text("/admin_token"));
     if let Some(body) = body {
         request = request.header("content-type", "application/json").body(body.to_string());
     }

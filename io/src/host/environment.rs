@@ -28,9 +28,11 @@ const INHERITED: &[&str] = &[
     "UV_DEFAULT_INDEX",
 ];
 
-/// Variables a configuration may not set, compared without regard to case: they make a loader or an
-/// interpreter run code or look for programs elsewhere, or are the satellite's to set.
-const REFUSED: &[&str] = &[
+/// Variables of a configuration that are left out, compared without regard to case: they make a
+/// loader or an interpreter run code, look for programs or trust others elsewhere, or are the
+/// satellite's to set. Files that people already have name some of them, `PATH` above all, so the
+/// server starts without.
+const LEFT_OUT: &[&str] = &[
     "NODE_OPTIONS",
     "NODE_REPL_EXTERNAL_MODULE",
     "NODE_EXTRA_CA_CERTS",
@@ -68,6 +70,15 @@ pub(super) struct BaseEnvironment {
     variables: BTreeMap<OsString, OsString>,
 }
 
+/// The environment of one child.
+#[derive(Debug)]
+pub(super) struct ChildEnvironment {
+    /// What it gets.
+    pub(super) variables: BTreeMap<OsString, OsString>,
+    /// What its configuration asked for beyond that.
+    pub(super) left_out: Vec<String>,
+}
+
 impl BaseEnvironment {
     /// Takes from `daemon`, the daemon's environment, what children may see.
     ///
@@ -96,27 +107,33 @@ impl BaseEnvironment {
         self.variables.get(&OsString::from("PATH")).cloned().unwrap_or_default()
     }
 
-    /// The whole environment of one child; an error names the variable and says what to do.
+    /// The whole environment of one child, and the names that were left out of it; an error names
+    /// the variable and says what to do.
     pub(super) fn with(
         &self,
         own: &[(String, Secret)],
         home: &Path,
         temporary: &Path,
         marker: &str,
-    ) -> Result<BTreeMap<OsString, OsString>, String> {
+    ) -> Result<ChildEnvironment, String> {
         let mut variables = self.variables.clone();
+        let mut left_out = Vec::new();
         for (name, value) in own {
             if let Some(reason) = why_refused(name, value) {
                 return Err(format!(
                     "the environment variable {name:?} {reason}; remove it from the server's configuration"
                 ));
             }
+            if is_left_out(name) {
+                left_out.push(name.clone());
+                continue;
+            }
             variables.insert(name.into(), value.expose().into());
         }
         variables.insert("HOME".into(), home.into());
         variables.insert("TMPDIR".into(), temporary.into());
         variables.insert(MARKER.into(), marker.into());
-        Ok(variables)
+        Ok(ChildEnvironment { variables, left_out })
     }
 }
 
@@ -131,11 +148,12 @@ fn why_refused(name: &str, value: &Secret) -> Option<&'static str> {
     if value.expose().contains('\0') {
         return Some("has a value with a NUL character");
     }
-    let is_loader = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("LD_"));
-    if is_loader || REFUSED.iter().any(|refused| refused.eq_ignore_ascii_case(name)) {
-        return Some("is not for a server to set, as it changes which programs or libraries run");
-    }
     None
+}
+
+fn is_left_out(name: &str) -> bool {
+    let is_loader = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("LD_"));
+    is_loader || LEFT_OUT.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -155,7 +173,7 @@ mod tests {
         BaseEnvironment::new(daemon.map(|(name, value)| (name.into(), value.into())))
     }
 
-    fn with(own: &[(&str, &str)]) -> Result<BTreeMap<OsString, OsString>, String> {
+    fn with(own: &[(&str, &str)]) -> Result<ChildEnvironment, String> {
         let own: Vec<_> =
             own.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect();
         base().with(&own, Path::new("/h"), Path::new("/t"), "id:key:1")
@@ -163,8 +181,10 @@ mod tests {
 
     #[test]
     fn only_the_listed_variables_and_the_servers_own_reach_a_child() {
-        let variables = with(&[("API_KEY", "k"), ("PYTHONPATH", "/app")]).unwrap();
-        let text: Vec<String> = variables
+        let child = with(&[("API_KEY", "k"), ("PYTHONPATH", "/app")]).unwrap();
+        assert!(child.left_out.is_empty());
+        let text: Vec<String> = child
+            .variables
             .iter()
             .map(|(name, value)| format!("{}={}", name.display(), value.display()))
             .collect();
@@ -187,9 +207,18 @@ mod tests {
     }
 
     #[test]
-    fn names_that_take_over_a_process_are_refused_in_any_case_and_the_value_is_not_shown() {
-        for name in ["LD_PRELOAD", "ld_anything", "Node_Options", "PATH", "HOME", MARKER, "", "A=B"]
-        {
+    fn names_that_take_over_a_process_are_left_out_in_any_case() {
+        let without = with(&[]).unwrap().variables;
+        for name in ["LD_PRELOAD", "ld_anything", "Node_Options", "PATH", "Path", "HOME", MARKER] {
+            let child = with(&[(name, "some-value")]).unwrap();
+            assert_eq!(child.variables, without, "{name}");
+            assert_eq!(child.left_out, [name]);
+        }
+    }
+
+    #[test]
+    fn what_no_environment_can_hold_is_refused_without_showing_the_value() {
+        for name in ["", "A=B", "A\0"] {
             let error = with(&[(name, "some-value")]).unwrap_err();
             assert!(
                 error.contains(&format!("{name:?}")) && !error.contains("some-value"),

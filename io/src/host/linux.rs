@@ -105,9 +105,18 @@ impl ProcessHost for LinuxHost {
             .environment
             .with(&process.env, &home, &temporary, &marker)
             .map_err(|error| failure("environment", error, false))?;
+        if !environment.left_out.is_empty() {
+            tracing::warn!(
+                operation = "environment",
+                instance = %launch.key,
+                variables = environment.left_out.join(", "),
+                "Some environment variables of a server are not its to set and were left out; \
+                 remove them from its configuration"
+            );
+        }
 
         let mut command = Command::new(executable);
-        command.args(&process.args).env_clear().envs(environment).current_dir(&home);
+        command.args(&process.args).env_clear().envs(environment.variables).current_dir(&home);
         let child =
             inner.spawner.spawn(command).await.map_err(|error| explain(executable, &error))?;
         adopt(child, marker, launch, inner.spawner.clone()).map_err(|error| {
