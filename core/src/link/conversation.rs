@@ -20,6 +20,7 @@ use crate::random::Random;
 use crate::request::{Channel, RequestKey};
 use crate::secret::Secret;
 use crate::time::Timestamp;
+use crate::wire::capability::POLL_WAIT;
 
 /// What outlives a single state.
 #[derive(Debug)]
@@ -264,7 +265,18 @@ impl Conversation {
             }
             Event::HeartbeatAnswered { answer } => {
                 self.note_answer(answer, context);
-                self.heartbeat_answered(answer, context)
+                let could_hold = self.granted.contains(POLL_WAIT);
+                let outcome = self.heartbeat_answered(answer, context);
+                // From here on the Backend holds polls: one is sent at once, since a command would
+                // otherwise wait for the rest of the interval.
+                if may_hold
+                    && !could_hold
+                    && self.granted.contains(POLL_WAIT)
+                    && let Turn::Due { at } = turn
+                {
+                    *at = context.now.min(*at);
+                }
+                outcome
             }
             Event::Stored(outcome) => {
                 // Only the time of the last verification was at stake: the key itself is on disk.

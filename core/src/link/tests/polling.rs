@@ -254,3 +254,16 @@ fn a_draining_link_asks_for_nothing_and_takes_no_answers() {
     bench.feed(Event::Drained);
     assert!(matches!(bench.verdict, Verdict::Refused(_)));
 }
+
+#[test]
+fn a_backend_that_begins_to_hold_polls_is_asked_at_once() {
+    let mut bench = Bench::paired();
+    bench.answer(200, QUIET);
+    let granting = r#"{"success":true,"message":"ok","capabilities":["poll-wait"]}"#;
+    bench.now = bench.now.after(100);
+    bench.feed(Event::HeartbeatAnswered { answer: Ok(answer(200, granting)) });
+    assert_eq!(bench.link.next_deadline().map(|next| next.at), Some(bench.now));
+    bench.feed(Event::Tick);
+    let (_, http) = bench.sent();
+    assert!(http.path.contains("wait=25"), "{}", http.path);
+}
