@@ -1,13 +1,9 @@
-//! Seeds of both tiers of the simulation, and that one seed of tier 1 always gives the same run.
+//! Seeds of both tiers of the simulation, and that one seed always gives the same run.
 
-use std::sync::{Mutex, PoisonError};
+use std::process::Command;
 
 use satellite_sim::net::NetScenario;
 use satellite_sim::scenario::Scenario;
-
-/// Tier 2 depends on the runtime's count of tasks, so its runs go one after the other. That one seed
-/// always gives the same trace is compared across processes, by `tests/run` (step `twice`).
-static NET: Mutex<()> = Mutex::new(());
 
 /// Seeds of each scenario; `cargo sim sweep` runs as many as one has time for.
 const SEEDS: u64 = 12;
@@ -56,13 +52,41 @@ fn the_same_seed_gives_the_same_trace_and_another_seed_another() {
     }
 }
 
+/// Set for the process that only writes its traces to the file of this name.
+const TRACES: &str = "SATELLITE_SIMULATION_TRACES";
+
+fn traces() -> String {
+    let stage = [Scenario::Outage, Scenario::KilledDaemon].map(|it| it.run(7).stage.trace);
+    let stage = stage.iter().map(|trace| trace.text().to_string());
+    let net = NetScenario::ALL.map(|scenario| scenario.run(7).trace);
+    stage.chain(net).collect()
+}
+
+#[test]
+fn two_processes_write_the_same_traces_and_so_does_one_process_twice() {
+    let here = traces();
+    if let Some(file) = std::env::var_os(TRACES) {
+        std::fs::write(file, here).expect("the traces can be written");
+        return;
+    }
+    assert_eq!(here, traces(), "twice in one process");
+    let file = std::env::temp_dir().join(format!("satellite-traces-{}", std::process::id()));
+    let itself = std::env::current_exe().expect("a test has a file");
+    let other = Command::new(itself)
+        .args(["--exact", "two_processes_write_the_same_traces_and_so_does_one_process_twice"])
+        .env(TRACES, &file)
+        .output()
+        .expect("a test can be started");
+    assert!(other.status.success(), "{other:?}");
+    let there = std::fs::read_to_string(&file).expect("the other process wrote its traces");
+    std::fs::remove_file(&file).expect("the traces can be removed");
+    assert_eq!(here, there, "in two processes");
+}
+
 fn over_sockets(scenario: NetScenario) {
-    let _alone = NET.lock().unwrap_or_else(PoisonError::into_inner);
-    for seed in [1, 2] {
-        let (_, failure) = scenario.run(seed);
-        if let Some(failure) = failure {
-            let name = scenario.name();
-            panic!("{failure}\nreplay: cargo sim run --scenario {name} --seed {seed}");
+    for seed in 1..=SEEDS {
+        if let Some(failure) = scenario.run(seed).failure() {
+            panic!("{failure}");
         }
     }
 }

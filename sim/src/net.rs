@@ -1,30 +1,47 @@
-//! Tier 2: the shipped driver, world, relay tasks and heartbeat over simulated sockets. Requests
-//! are real bytes of real HTTP; children speak MCP over pipes in memory.
+//! Tier 2: the shipped daemon, its surface included, and the shipped Backend on SQLite in memory,
+//! over simulated sockets. Requests are real bytes of real HTTP; children speak MCP over pipes in
+//! memory.
 //!
 //! Two runs of a seed are the same only if the numbers that the runtime gives its tasks begin at
 //! the same place modulo 4, because that decides the order in which a crash drops them; hence
 //! [`align`]. Nothing here may read the clock of the machine or iterate a hash map.
 
 mod backend;
+mod checks;
 mod daemon;
 mod http;
 mod peers;
+mod people;
+mod polls;
+mod trouble;
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use satellite_core::http::HttpAnswer;
-use satellite_core::time::{SECOND, Timestamp};
-use satellite_core::view::{InstanceStatus, View};
+use satellite_core::time::Timestamp;
+use satellite_core::view::View;
+use tokio::time::sleep;
 
 use crate::stage::EPOCH;
-use crate::stage::backend::ModelBackend;
 use crate::stage::satellite::Disk;
 use crate::trace::Trace;
 
-/// The name and port of the Backend's host.
+/// The Backend's host.
 const BACKEND: &str = "backend";
-const PORT: u16 = 3000;
+const BACKEND_PORT: u16 = 3000;
+const BACKEND_URL: &str = "http://backend:3000";
+/// The satellite's host.
+const SATELLITE: &str = "satellite";
+const SATELLITE_PORT: u16 = 3001;
+const SATELLITE_URL: &str = "http://satellite:3001";
+/// The Backend's administration token in every run.
+const ADMIN_TOKEN: &str = "ds_admin_of-a-simulated-backend-over-sockets";
+
+/// Runs go one after the other: they share the runtime's count of tasks.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// What everybody in a run shares.
 #[derive(Clone, Default)]
@@ -35,10 +52,23 @@ struct World {
 #[derive(Default)]
 struct Inner {
     trace: Trace,
-    backend: ModelBackend,
+    /// What survives a killed daemon.
     disk: Disk,
+    /// What the daemon publishes.
     view: Arc<View>,
+    /// Starts of the daemon.
     boots: u64,
+    /// Children that died by themselves.
+    crashes: u64,
+    /// Pairings that the Backend confirmed.
+    registrations: u64,
+    /// For each start of the daemon, its polls.
+    polls: Vec<polls::Polls>,
+    registration_token: String,
+    /// Installations by the behaviour of their server.
+    installations: BTreeMap<String, String>,
+    /// Where clients reach them.
+    addresses: BTreeMap<String, people::Address>,
 }
 
 impl World {
@@ -57,11 +87,6 @@ impl World {
 fn now() -> Timestamp {
     let elapsed = turmoil::sim_elapsed().unwrap_or_default();
     EPOCH.after(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// An answer as the trace shows it.
-fn shown(answer: &HttpAnswer) -> String {
-    format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body))
 }
 
 /// A kind of run of tier 2.
@@ -96,22 +121,33 @@ impl NetScenario {
         }
     }
 
-    /// Runs it with a seed; the trace, and what went wrong.
-    pub fn run(self, seed: u64) -> (String, Option<String>) {
+    /// What it is about, in a line.
+    pub fn about(self) -> &'static str {
+        match self {
+            NetScenario::Pairing => "over sockets: a satellite pairs and serves a client",
+            NetScenario::Outage => "over sockets: a partition, while a server dies",
+            NetScenario::CrashingChild => "over sockets: a server dies until it is given up",
+            NetScenario::KilledDaemon => "over sockets: the daemon is killed and started again",
+        }
+    }
+
+    /// How the servers' children behave.
+    fn behaviours(self) -> &'static [&'static str] {
+        match self {
+            NetScenario::Pairing | NetScenario::KilledDaemon => &["steady"],
+            NetScenario::Outage => &["steady", "fragile"],
+            NetScenario::CrashingChild => &["steady", "crashing"],
+        }
+    }
+
+    /// Runs it with a seed.
+    pub fn run(self, seed: u64) -> NetRun {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         align();
         let world = World::default();
-        {
-            let mut inner = world.lock();
-            inner.backend.grants = ["event-id", "command-lease"].into_iter().collect();
-            inner.backend.tokens.insert(String::from(daemon::TOKEN), false);
-            inner.backend.serve("steady", "steady");
-            if self == NetScenario::CrashingChild {
-                inner.backend.serve("crashing", "crashing");
-            }
-        }
-        let failure = self.simulate(seed, &world).err();
+        let violation = self.simulate(seed, &world).err();
         let trace = world.lock().trace.text().to_string();
-        (trace, failure)
+        NetRun { scenario: self, seed, trace, violation }
     }
 
     fn simulate(self, seed: u64, world: &World) -> Result<(), String> {
@@ -123,65 +159,69 @@ impl NetScenario {
             .simulation_duration(Duration::from_secs(3_600))
             .build();
         let shared = world.clone();
-        sim.host(BACKEND, move || backend::serve(shared.clone()));
+        sim.host(BACKEND, move || backend::serve(seed, shared.clone()));
+        let (shared, behaviours) = (world.clone(), self.behaviours());
+        act(&mut sim, "preparation", async move {
+            people::until_it_listens().await?;
+            people::prepare(&shared, behaviours).await
+        })?;
         let shared = world.clone();
-        sim.host("satellite", move || daemon::run(seed, shared.clone()));
-
+        sim.host(SATELLITE, move || daemon::run(seed, shared.clone()));
         steps(&mut sim, 40)?;
-        match self {
-            NetScenario::Pairing => steps(&mut sim, 120)?,
-            NetScenario::CrashingChild => steps(&mut sim, 180)?,
-            NetScenario::Outage => {
-                sim.partition("satellite", BACKEND);
-                steps(&mut sim, 150)?;
-                sim.repair("satellite", BACKEND);
-                steps(&mut sim, 330)?;
-            }
-            NetScenario::KilledDaemon => {
-                for _ in 0..3 {
-                    sim.crash("satellite");
-                    steps(&mut sim, 5)?;
-                    sim.bounce("satellite");
-                    steps(&mut sim, 90)?;
-                }
-            }
-        }
-        self.converged(world)
+        trouble::make(self, &mut sim, seed, world)?;
+        let shared = world.clone();
+        act(&mut sim, "end", async move {
+            people::call(&shared, "steady").await?;
+            // The call may have woken the server, and events wait for company.
+            sleep(Duration::from_secs(10)).await;
+            let records = people::read().await?;
+            checks::converged(self, &shared.lock(), &records)
+        })
     }
+}
 
-    fn converged(self, world: &World) -> Result<(), String> {
-        let inner = world.lock();
-        let registrations: u64 =
-            inner.backend.satellites.values().map(|row| row.registrations).sum();
-        if registrations != 1 {
-            return Err(format!("paired {registrations} times"));
-        }
-        let status = |slug: &str| {
-            let installation = format!("i-{slug}");
-            let mut all = inner.view.instances.iter();
-            all.find(|(key, _)| key.installation.as_str() == installation)
-                .map(|(_, instance)| instance.status)
-        };
-        if status("steady") != Some(InstanceStatus::Online) {
-            return Err(format!("the steady server is {:?}", status("steady")));
-        }
-        let failed = status("crashing");
-        if self == NetScenario::CrashingChild && failed != Some(InstanceStatus::PermanentlyFailed) {
-            return Err(format!("the crashing server is {failed:?}"));
-        }
-        if inner.view.outbox.waiting > 0 {
-            return Err(format!("{} events wait", inner.view.outbox.waiting));
-        }
-        if self == NetScenario::KilledDaemon && inner.boots != 4 {
-            return Err(format!("{} starts of the daemon", inner.boots));
-        }
-        let latest =
-            inner.backend.satellites.values().filter_map(|row| row.heartbeats.last()).max();
-        match latest.zip(inner.trace.last_at()) {
-            Some((beat, end)) if end.since(*beat) <= 70 * SECOND => Ok(()),
-            other => Err(format!("no heartbeat of late: {other:?}")),
-        }
+/// A run of tier 2 and what came of it.
+#[derive(Debug)]
+pub struct NetRun {
+    /// What it was about.
+    pub scenario: NetScenario,
+    /// Its seed.
+    pub seed: u64,
+    /// What happened, a line each.
+    pub trace: String,
+    /// What must not be.
+    pub violation: Option<String>,
+}
+
+impl NetRun {
+    /// What went wrong and how to see it again, or nothing.
+    pub fn failure(&self) -> Option<String> {
+        let violation = self.violation.as_ref()?;
+        let (scenario, seed) = (self.scenario.name(), self.seed);
+        Some(format!(
+            "scenario={scenario} seed={seed} step={}\n{violation}\n\
+             replay: cargo sim run --seed {seed} --scenario {scenario}",
+            self.trace.lines().count()
+        ))
     }
+}
+
+/// Has somebody act, and simulates until that is done. What they fail with ends the run.
+fn act<F>(sim: &mut turmoil::Sim<'_>, who: &str, work: F) -> Result<(), String>
+where
+    F: Future<Output = Result<(), String>> + 'static,
+{
+    let done = Rc::new(Cell::new(false));
+    let finished = Rc::clone(&done);
+    sim.client(who, async move {
+        work.await?;
+        finished.set(true);
+        Ok(())
+    });
+    while !done.get() {
+        sim.step().map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }
 
 fn steps(sim: &mut turmoil::Sim<'_>, seconds: u64) -> Result<(), String> {

@@ -45,9 +45,15 @@ impl Scenario {
         }
     }
 
-    /// The scenario of a name.
-    pub fn named(name: &str) -> Option<Scenario> {
-        Scenario::ALL.into_iter().find(|scenario| scenario.name() == name)
+    /// What it is about, in a line.
+    pub fn about(self) -> &'static str {
+        match self {
+            Scenario::Pairing => "a satellite pairs over a bad network and serves what it is given",
+            Scenario::Outage => "the Backend goes away for ten minutes and comes back",
+            Scenario::CrashingChild => "servers die, one for good, until a command brings it back",
+            Scenario::KilledDaemon => "the daemon is killed and started again and again",
+            Scenario::Storm => "two satellites, all faults at once, most of a day",
+        }
     }
 
     /// Simulated milliseconds until the end; the last quarter is without faults.
@@ -205,7 +211,7 @@ impl Run {
         let (step, at) = (self.stage.trace.steps(), self.stage.now().to_iso());
         Some(format!(
             "scenario={scenario} seed={seed} step={step} at={at}\n{invariant}: {detail}\n\
-             replay: cargo sim run --scenario {scenario} --seed {seed} --trace target/sim.jsonl"
+             replay: cargo sim run --seed {seed} --scenario {scenario}"
         ))
     }
 }

@@ -1,10 +1,4 @@
 //! The simulation's command line.
-//!
-//! ```text
-//! sim run --scenario NAME --seed N [--trace FILE]      one run
-//! sim sweep [--seeds N] [--from N] [--out FOLDER]      every scenario with N seeds
-//! sim list                                             the scenarios
-//! ```
 #![expect(clippy::print_stdout, reason = "printing is what a command line does")]
 
 use std::collections::BTreeMap;
@@ -13,33 +7,48 @@ use std::process::ExitCode;
 
 #[cfg(feature = "net")]
 use satellite_sim::net::NetScenario;
-use satellite_sim::scenario::{Run, Scenario};
+use satellite_sim::scenario::Scenario;
 
-/// Seeds of each scenario of tier 2 in a sweep: real bytes cost more than models.
-#[cfg(feature = "net")]
-const NET_SEEDS_MAX: u64 = 3;
+const HELP: &str = "\
+Satellites in a simulated world. All chance follows from a seed: one seed, one run.
+
+  cargo sim list                             the scenarios, and what each is about
+  cargo sim run --seed N --scenario S        one run; its trace goes to standard output
+  cargo sim sweep --seeds N                  every scenario with N seeds
+
+Options
+  --seed N         run: the seed (1)
+  --scenario S     run: the scenario (storm); sweep: only this one
+  --trace FILE     run: where the trace goes instead
+  --seeds N        sweep: how many seeds each (20; scenarios named net-… take at most --net-seeds)
+  --net-seeds N    sweep: how many of them over simulated sockets (3)
+  --from N         sweep: the first seed (1)
+  --out FOLDER     sweep: where each run's trace goes
+
+A trace has one JSON object a line: step, moment, whose step, what happened, what was wanted then.
+Two runs of a seed write the same bytes. A run that breaks an invariant prints which, and the one
+command that shows it again; the exit code is 1.
+";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.split_first() {
-        Some((command, rest)) if command == "run" => options(rest).and_then(|given| run(&given)),
-        Some((command, rest)) if command == "sweep" => {
-            options(rest).and_then(|given| sweep(&given))
+        Some((command, rest)) if command == "run" => {
+            options(rest, &["seed", "scenario", "trace"]).and_then(|given| run(&given))
         }
-        Some((command, _)) if command == "list" => {
-            for scenario in Scenario::ALL {
-                println!("{}", scenario.name());
-            }
-            #[cfg(feature = "net")]
-            for scenario in NetScenario::ALL {
-                println!("{}", scenario.name());
-            }
+        Some((command, rest)) if command == "sweep" => {
+            options(rest, &["scenario", "seeds", "net-seeds", "from", "out"])
+                .and_then(|given| sweep(&given))
+        }
+        Some((command, [])) if command == "list" => {
+            list();
             Ok(())
         }
-        _ => Err(String::from(
-            "usage: sim run --scenario NAME --seed N [--trace FILE] | \
-             sim sweep [--seeds N] [--from N] [--out FOLDER] | sim list",
-        )),
+        Some((command, [])) if matches!(command.as_str(), "--help" | "-h" | "help") => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => Err(format!("that is not a command of the simulation\n\n{HELP}")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -51,12 +60,17 @@ fn main() -> ExitCode {
 }
 
 /// Reads `--name value` pairs.
-fn options(arguments: &[String]) -> Result<BTreeMap<&str, &str>, String> {
+fn options<'a>(
+    arguments: &'a [String],
+    known: &[&str],
+) -> Result<BTreeMap<&'a str, &'a str>, String> {
     arguments
         .chunks(2)
         .map(|pair| match pair {
-            [name, value] if name.starts_with("--") => Ok((&name[2..], value.as_str())),
-            other => Err(format!("not an option and its value: {other:?}")),
+            [name, value] if name.strip_prefix("--").is_some_and(|name| known.contains(&name)) => {
+                Ok((name.trim_start_matches("--"), value.as_str()))
+            }
+            other => Err(format!("{other:?}: options here are {known:?}, each with a value")),
         })
         .collect()
 }
@@ -71,63 +85,106 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
     std::fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
-fn run(given: &BTreeMap<&str, &str>) -> Result<(), String> {
-    let name = given.get("scenario").copied().unwrap_or("storm");
+/// A scenario of either tier.
+#[derive(Clone, Copy)]
+enum Any {
+    Stage(Scenario),
     #[cfg(feature = "net")]
-    if let Some(scenario) = NetScenario::ALL.into_iter().find(|scenario| scenario.name() == name) {
-        let (trace, failure) = scenario.run(number(given, "seed", 1)?);
-        match given.get("trace") {
-            Some(path) => write(Path::new(path), &trace)?,
-            None => print!("{trace}"),
+    Net(NetScenario),
+}
+
+impl Any {
+    fn all() -> Vec<Any> {
+        let all = Scenario::ALL.into_iter().map(Any::Stage);
+        #[cfg(feature = "net")]
+        let all = all.chain(NetScenario::ALL.into_iter().map(Any::Net));
+        all.collect()
+    }
+
+    fn named(name: &str) -> Result<Any, String> {
+        let found = Any::all().into_iter().find(|scenario| scenario.name() == name);
+        found.ok_or_else(|| format!("no scenario is called {name:?}; see `cargo sim list`"))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Any::Stage(scenario) => scenario.name(),
+            #[cfg(feature = "net")]
+            Any::Net(scenario) => scenario.name(),
         }
-        return failure.map_or(Ok(()), Err);
     }
-    let scenario = Scenario::named(name)
-        .ok_or_else(|| format!("no scenario is called {name:?}; see `sim list`"))?;
-    let run = scenario.run(number(given, "seed", 1)?);
+
+    fn about(self) -> &'static str {
+        match self {
+            Any::Stage(scenario) => scenario.about(),
+            #[cfg(feature = "net")]
+            Any::Net(scenario) => scenario.about(),
+        }
+    }
+
+    /// The trace of a seed's run, and its failure.
+    fn run(self, seed: u64) -> (String, Option<String>) {
+        match self {
+            Any::Stage(scenario) => {
+                let run = scenario.run(seed);
+                (run.stage.trace.text().to_string(), run.failure())
+            }
+            #[cfg(feature = "net")]
+            Any::Net(scenario) => {
+                let run = scenario.run(seed);
+                let failure = run.failure();
+                (run.trace, failure)
+            }
+        }
+    }
+}
+
+fn list() {
+    for scenario in Any::all() {
+        println!("{:<20} {}", scenario.name(), scenario.about());
+    }
+}
+
+fn run(given: &BTreeMap<&str, &str>) -> Result<(), String> {
+    let scenario = Any::named(given.get("scenario").copied().unwrap_or("storm"))?;
+    let (trace, failure) = scenario.run(number(given, "seed", 1)?);
     match given.get("trace") {
-        Some(path) => write(Path::new(path), run.stage.trace.text())?,
-        None => print!("{}", run.stage.trace.text()),
+        Some(path) => write(Path::new(path), &trace)?,
+        None => print!("{trace}"),
     }
-    run.failure().map_or(Ok(()), Err)
+    failure.map_or(Ok(()), Err)
 }
 
 fn sweep(given: &BTreeMap<&str, &str>) -> Result<(), String> {
     let (from, seeds) = (number(given, "from", 1)?, number(given, "seeds", 20)?);
+    let net_seeds = seeds.min(number(given, "net-seeds", 3)?);
     let out = given.get("out").map(Path::new);
     if let Some(out) = out {
         std::fs::create_dir_all(out)
             .map_err(|error| format!("cannot make {}: {error}", out.display()))?;
     }
+    let scenarios = match given.get("scenario") {
+        Some(name) => vec![Any::named(name)?],
+        None => Any::all(),
+    };
     let mut failures = Vec::new();
-    for scenario in Scenario::ALL {
-        let mut steps = 0;
-        for seed in from..from + seeds {
-            let run: Run = scenario.run(seed);
-            steps += run.stage.trace.steps();
-            if let Some(out) = out {
-                let file = out.join(format!("{}-{seed}.jsonl", scenario.name()));
-                write(&file, run.stage.trace.text())?;
-            }
-            failures.extend(run.failure());
-        }
-        println!("{}: {seeds} seeds from {from}, {steps} steps", scenario.name());
-    }
-    #[cfg(feature = "net")]
-    for scenario in NetScenario::ALL {
-        let (name, seeds) = (scenario.name(), seeds.min(NET_SEEDS_MAX));
-        let mut steps = 0;
+    for scenario in scenarios {
+        let (name, seeds) = match scenario {
+            Any::Stage(scenario) => (scenario.name(), seeds),
+            #[cfg(feature = "net")]
+            Any::Net(scenario) => (scenario.name(), net_seeds),
+        };
+        let (mut steps, mut failed) = (0, 0);
         for seed in from..from + seeds {
             let (trace, failure) = scenario.run(seed);
             steps += trace.lines().count();
+            failed += usize::from(failure.is_some());
+            failures.extend(failure);
             if let Some(out) = out {
                 write(&out.join(format!("{name}-{seed}.jsonl")), &trace)?;
             }
-            failures.extend(failure.map(|failure| {
-                format!("{failure}\nreplay: cargo sim run --scenario {name} --seed {seed}")
-            }));
         }
-        println!("{name}: {seeds} seeds from {from}, {steps} steps");
+        println!("{name}: {seeds} seeds from {from}, {steps} steps, {failed} failed");
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n\n")) }
 }

@@ -1,64 +1,46 @@
-//! The daemon of tier 2: the control machine and the heartbeat as they ship, around them shipped
-//! worlds over simulated parts.
+//! The daemon as it ships, its surface included, over simulated parts.
 
-use std::time::Duration;
+use std::ffi::OsString;
 
-use satellite_core::control::{Control, Event, Record, Start};
+use satellite_core::control::Record;
 use satellite_core::heartbeat::HostSample;
-use satellite_core::limits::Settings;
+use satellite_core::limits::SystemInfo;
 use satellite_core::random::Random;
-use satellite_core::secret::Secret;
 use satellite_io::clock::Clock;
-use satellite_io::driver;
-use satellite_io::heartbeat_task;
+use satellite_io::daemon::{Daemon, Surroundings};
+use satellite_io::exit::Exit;
 use satellite_io::host_sample::Sampler;
-use satellite_io::settings::StderrSettings;
-use satellite_io::state_dir::RecordStore;
-use satellite_io::world::{DaemonWorld, Parts};
-use tokio::sync::mpsc;
+use satellite_io::settings::{DaemonSettings, Sources};
+use satellite_io::state_dir::{RecordStore, Stored};
+use turmoil::net::TcpListener;
 
-use super::http::SimHttp;
+use super::http::{Listener, SimHttp};
 use super::peers::Peers;
-use super::{World, now};
-
-/// The registration token of every run.
-pub(super) const TOKEN: &str = "deploystack_satellite_global_simulated-over-sockets";
-const BACKEND_URL: &str = "http://backend:3000";
+use super::{BACKEND_URL, SATELLITE, SATELLITE_PORT, SATELLITE_URL, World, now};
 
 /// Runs one daemon until its host crashes.
 pub(super) async fn run(seed: u64, world: World) -> turmoil::Result {
-    let (disk, boot) = {
+    let (disk, boot, token) = {
         let mut inner = world.lock();
         inner.boots += 1;
-        (inner.disk.clone(), inner.boots)
+        (inner.disk.clone(), inner.boots, inner.registration_token.clone())
     };
-    world.note("satellite", &format!("daemon started, the {boot}. time"));
-    let settings = Settings { name: String::from("satellite-net"), ..Settings::default() };
-    let seed = Random::new(seed ^ boot).next();
-    let clock = Clock::starting_at(now());
-    let (inbox, events) = mpsc::unbounded_channel();
-    let parts = Parts {
-        client: SimHttp,
+    world.note(SATELLITE, &format!("daemon started, the {boot}. time"));
+    let settings = settings(&token).map_err(|exit| exit.error)?;
+    let client = SimHttp::default();
+    world.lock().polls.push(client.polls.clone());
+    let surroundings = Surroundings {
+        client,
         host: Peers::new(world.clone()),
         store: Store(world.clone()),
-        backend_url: String::from(BACKEND_URL),
-        stderr: StderrSettings {
-            lines_per_second: 20,
-            line_max_bytes: 1_024,
-            warning_interval: Duration::from_secs(60),
-        },
-        inbox: inbox.clone(),
-        clock,
+        sampler: Still,
+        stored: Stored { credentials: disk.credentials, configuration: disk.configuration },
+        clock: Clock::starting_at(now()),
+        seed: Random::new(seed ^ boot).next(),
     };
-    let (daemon, outlook) = DaemonWorld::new(parts, disk.credentials.clone());
-    let start = Start {
-        credentials: disk.credentials,
-        registration_token: Some(Secret::new(TOKEN)),
-        configuration: disk.configuration,
-    };
-    inbox.send(Event::Started(start))?;
+    let mut daemon = Daemon::start(&settings, surroundings);
 
-    let mut views = outlook.view.clone();
+    let mut views = daemon.view();
     let seen = world.clone();
     tokio::spawn(async move {
         while views.changed().await.is_ok() {
@@ -66,19 +48,34 @@ pub(super) async fn run(seed: u64, world: World) -> turmoil::Result {
             seen.lock().view = view;
         }
     });
-    let beat = heartbeat_task::Parts {
-        client: SimHttp,
-        sampler: Still,
-        backend_url: String::from(BACKEND_URL),
-        outlook,
-        control: inbox,
-        clock,
-    };
-    let own = settings.clone();
-    tokio::spawn(async move { heartbeat_task::run(&own, beat).await });
-    let exit = driver::run(Control::new(settings, seed), events, clock, daemon).await;
-    world.note("satellite", &format!("daemon ended: {exit:?}"));
+    let listener = TcpListener::bind(("0.0.0.0", SATELLITE_PORT)).await?;
+    let surface = daemon.router(&settings, String::from(SATELLITE_URL));
+    tokio::spawn(async move { axum::serve(Listener(listener), surface).await });
+
+    let exit = daemon.ended().await;
+    world.note(SATELLITE, &format!("daemon ended: {exit:?}"));
     Ok(())
+}
+
+/// The settings as an environment gives them.
+fn settings(token: &str) -> Result<DaemonSettings, Exit> {
+    let environment = [
+        ("DEPLOYSTACK_SATELLITE_NAME", "satellite-net"),
+        ("DEPLOYSTACK_BACKEND_URL", BACKEND_URL),
+        ("DEPLOYSTACK_REGISTRATION_TOKEN", token),
+        ("DEPLOYSTACK_SATELLITE_URL", SATELLITE_URL),
+        ("SATELLITE_ALLOW_INSECURE_BACKEND", "true"),
+        ("SATELLITE_ALLOWED_HOSTS", SATELLITE),
+    ];
+    let pairs = environment.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let mut settings = DaemonSettings::read(&Sources::from_variables(pairs)?)?;
+    // This machine must not show in the trace.
+    settings.core.system = SystemInfo {
+        os: String::from("linux linux"),
+        arch: String::from("x86_64"),
+        memory_mb: 2_048,
+    };
+    Ok(settings)
 }
 
 /// The disk.

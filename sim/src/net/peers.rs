@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use satellite_core::control::SpawnFailure;
+use satellite_core::id::Incarnation;
 use satellite_io::host::{Launch, Process, ProcessExit, ProcessHost};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
@@ -47,10 +48,13 @@ impl ProcessHost for Peers {
             let how = tokio::select! {
                 biased;
                 Some(_) = terminate.recv() => ProcessExit { code: None, signal: Some(String::from("SIGTERM")) },
-                () = death(behaviour) => ProcessExit { code: Some(1), signal: None },
+                () = death(behaviour, incarnation) => ProcessExit { code: Some(1), signal: None },
                 () = speak(child_in, child_out) => ProcessExit { code: Some(0), signal: None },
             };
             world.note("host", &format!("{pid}: {how}"));
+            if how.code == Some(1) {
+                world.lock().crashes += 1;
+            }
             drop(child_err);
             // Whoever asked may be gone by then.
             let _ = exit.send(how);
@@ -60,9 +64,11 @@ impl ProcessHost for Peers {
     }
 }
 
-async fn death(behaviour: Behaviour) {
+async fn death(behaviour: Behaviour, incarnation: Incarnation) {
     match behaviour {
         Behaviour::Crashing => sleep(Duration::from_secs(3)).await,
+        // Not for ever: in the end nothing must go wrong.
+        Behaviour::Fragile if incarnation.0 <= 2 => sleep(Duration::from_secs(110)).await,
         _ => std::future::pending().await,
     }
 }
@@ -80,6 +86,8 @@ async fn speak(input: DuplexStream, mut output: DuplexStream) {
             "initialize" => json!({"protocolVersion": request["params"]["protocolVersion"],
                 "capabilities": {"tools": {}}, "serverInfo": {"name": "peer", "version": "1"}}),
             "tools/list" => json!({"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]}),
+            "tools/call" => json!({"content": [
+                {"type": "text", "text": request["params"]["arguments"].to_string()}]}),
             _ => json!({}),
         };
         let answer = json!({"jsonrpc": "2.0", "id": id, "result": result});
