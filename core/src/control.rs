@@ -27,8 +27,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-pub use effect::{Effect, Exit, ProcessSpec, Record};
-pub use event::{Ended, Event, SpawnFailure, Start, StderrLine};
+pub use effect::{Effect, Record};
+pub use event::{Event, Start};
 
 use crate::commands::Commands;
 use crate::configuration::Configuration;

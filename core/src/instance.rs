@@ -26,9 +26,9 @@ use alloc::vec::Vec;
 
 use statig::blocking::{IntoStateMachineExt, StateMachine};
 
-use crate::control::{Ended, ProcessSpec, SpawnFailure};
 use crate::id::Incarnation;
 use crate::limits::Settings;
+use crate::process::{Ended, ProcessSpec, SpawnFailure};
 use crate::random::Random;
 use crate::relay::Activity;
 use crate::time::Timestamp;

@@ -2,7 +2,7 @@
 //!
 //! A statig machine (by hand, without its macro): [`State`] is the state, its groups share answers,
 //! and the outermost group answers every event, so none is dropped silently. Nothing but a refusal
-//! the Backend spells out ([`crate::control::Exit`] code 4) ends a pairing; everything else backs
+//! the Backend spells out ([`crate::exit::Exit`] code 4) ends a pairing; everything else backs
 //! off and comes back.
 
 pub(crate) mod answer;
@@ -21,8 +21,8 @@ use alloc::vec::Vec;
 
 use statig::blocking::{IntoStateMachineExt, StateMachine};
 
-use crate::control::Exit;
 use crate::credentials::Credentials;
+use crate::exit::Exit;
 use crate::http::{HttpAnswer, HttpFailure, HttpRequest};
 use crate::limits::Settings;
 use crate::log::LogLine;

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use axum::Router;
-use satellite_core::control::{Control, Event, Exit, Start};
+use satellite_core::control::{Control, Event, Start};
+use satellite_core::exit::Exit;
 use satellite_core::limits::Settings;
 use satellite_core::secret::Secret;
 use satellite_core::view::View;

@@ -1,6 +1,6 @@
 //! How a command ends: the exit codes, and an error with what to do about it.
 
-pub use satellite_core::control::Exit;
+pub use satellite_core::exit::Exit;
 
 /// Done.
 pub const DONE: u8 = 0;

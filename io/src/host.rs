@@ -14,8 +14,8 @@ mod sweep;
 use std::fmt;
 use std::future::Future;
 
-use satellite_core::control::{ProcessSpec, SpawnFailure};
 use satellite_core::id::{Incarnation, InstanceKey};
+use satellite_core::process::{ProcessSpec, SpawnFailure};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 

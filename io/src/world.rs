@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use satellite_core::Machine;
-use satellite_core::control::{Control, Effect, Event, Exit, Record};
+use satellite_core::control::{Control, Effect, Event, Record};
 use satellite_core::credentials::Credentials;
+use satellite_core::exit::Exit;
 use satellite_core::id::{Incarnation, InstanceKey};
 use satellite_core::limits::{BACKEND_BODY_MAX_BYTES, TERMINATE_STUCK_MS};
 use satellite_core::log::{Level, LogLine};

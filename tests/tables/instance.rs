@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use satellite_core::Machine;
-use satellite_core::control::{Ended, ProcessSpec, SpawnFailure};
 use satellite_core::id::{Incarnation, InstanceKey};
 use satellite_core::instance::{Effect, Event, Instance, Restart, Spec};
 use satellite_core::limits::Settings;
+use satellite_core::process::{Ended, ProcessSpec, SpawnFailure};
 use satellite_core::random::Random;
 use satellite_core::relay::Activity;
 use satellite_core::time::{HOUR, Timestamp};

@@ -1,14 +1,14 @@
 //! Everything the control machine can ask for.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::credentials::Credentials;
+use crate::exit::Exit;
 use crate::http::HttpRequest;
 use crate::id::{Incarnation, InstanceKey};
 use crate::log::LogLine;
+use crate::process::ProcessSpec;
 use crate::request::RequestKey;
-use crate::secret::Secret;
 
 /// An effect of the control machine. They are performed in order.
 #[derive(Debug)]
@@ -74,28 +74,4 @@ impl Record {
             Record::Unpaired => "unpaired",
         }
     }
-}
-
-/// A child process to start.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ProcessSpec {
-    /// The executable, a name from the allow list or an absolute path on it.
-    pub command: String,
-    /// Its arguments. No shell ever sees them.
-    pub args: Vec<String>,
-    /// Its own environment variables, added to a clean environment.
-    pub env: Vec<(String, Secret)>,
-    /// How long its handshake may take.
-    pub handshake_timeout_ms: u64,
-}
-
-/// Why the daemon ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exit {
-    /// The process's exit code; the command line's help lists them.
-    pub code: u8,
-    /// What happened, for people. Empty after an ordinary shutdown.
-    pub error: String,
-    /// What to do about it.
-    pub hint: String,
 }

@@ -3,7 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Control, Effect, Exit};
+use super::{Control, Effect};
+use crate::exit::Exit;
 use crate::id::InstanceKey;
 use crate::instance;
 use crate::log::{Level, LogLine};

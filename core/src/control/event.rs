@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::credentials::Credentials;
 use crate::http::{HttpAnswer, HttpFailure};
 use crate::id::{Incarnation, InstanceKey};
+use crate::process::{Ended, SpawnFailure, StderrLine};
 use crate::relay::Report;
 use crate::request::RequestKey;
 use crate::secret::Secret;
@@ -121,45 +122,4 @@ pub struct Start {
     pub registration_token: Option<Secret>,
     /// The last good configuration, as the Backend sent it.
     pub configuration: Option<Vec<u8>>,
-}
-
-/// Why a process could not be started.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpawnFailure {
-    /// The step that failed, e.g. `resolve executable`, `exec`.
-    pub step: String,
-    /// What happened and what to do about it, for people.
-    pub error: String,
-    /// Whether the same attempt may succeed later without anybody changing anything.
-    pub retryable: bool,
-}
-
-/// How a process ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ended {
-    /// Its exit code, unless a signal ended it.
-    pub code: Option<i32>,
-    /// The signal that ended it, e.g. `SIGKILL`.
-    pub signal: Option<String>,
-    /// The last lines it wrote to standard error.
-    pub last_stderr: Vec<String>,
-}
-
-impl core::fmt::Display for Ended {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match (&self.signal, self.code) {
-            (Some(signal), _) => write!(f, "ended by {signal}"),
-            (None, Some(code)) => write!(f, "exited with code {code}"),
-            (None, None) => f.write_str("ended"),
-        }
-    }
-}
-
-/// A line of a process's standard error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StderrLine {
-    /// The text, at most [`crate::limits::STDERR_LINE_MAX_BYTES`] long.
-    pub text: String,
-    /// Whether it was cut.
-    pub truncated: bool,
 }

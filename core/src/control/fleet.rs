@@ -8,6 +8,7 @@ use super::{Control, Effect, Event, Installed};
 use crate::id::{InstallationId, InstanceKey};
 use crate::instance::{self, Instance, Spec};
 use crate::log::{Level, LogLine};
+use crate::process::StderrLine;
 use crate::reconcile;
 use crate::relay::Report;
 use crate::server;
@@ -278,7 +279,7 @@ impl Control {
         &mut self,
         now: Timestamp,
         key: &InstanceKey,
-        lines: &[super::StderrLine],
+        lines: &[StderrLine],
         dropped: u64,
         out: &mut Vec<Effect>,
     ) -> Verdict {

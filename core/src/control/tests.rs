@@ -7,10 +7,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::*;
-use crate::control::{Ended, SpawnFailure, Start, StderrLine};
+use crate::control::Start;
 use crate::credentials::Credentials;
+use crate::exit::Exit;
 use crate::http::{HttpAnswer, HttpFailure};
 use crate::id::Incarnation;
+use crate::process::{Ended, SpawnFailure, StderrLine};
 use crate::relay::Report;
 use crate::request::{Channel, RequestKey};
 use crate::secret::Secret;

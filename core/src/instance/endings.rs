@@ -7,7 +7,7 @@ use super::Effect;
 use super::crashes::Answer;
 use super::lifecycle::{Context, Lifecycle};
 use super::state::{Process, Purpose, State, StopReason, Then};
-use crate::control::{Ended, SpawnFailure};
+use crate::process::{Ended, SpawnFailure};
 use crate::view::HealthStatus;
 
 impl Lifecycle {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::lifecycle::{Context, Lifecycle};
 use super::state::{Process, Purpose, State};
 use super::{Effect, Instance};
-use crate::control::{Ended, StderrLine};
+use crate::process::{Ended, StderrLine};
 use crate::time::{IsoTime, SECOND, Timestamp};
 use crate::view::{InstanceView, Inventory, ProcessStatus, ProcessView, Tool};
 use crate::wire::event::{self, EventData};

@@ -6,9 +6,9 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::control::ProcessSpec;
 use crate::id::{InstanceId, InstanceKey};
 use crate::limits::{self, Settings};
+use crate::process::ProcessSpec;
 use crate::secret::Secret;
 use crate::view::{InstanceAddress, ServerNames, Transport};
 use crate::wire::configuration::{Launch, Server};

@@ -11,8 +11,8 @@ use statig::blocking::{self, IntoStateMachine};
 use super::lifecycle::{Context, LOST_MS, Lifecycle};
 use super::state::{Process, Purpose, State, StopReason, Then};
 use super::{Effect, Event};
-use crate::control::Ended;
 use crate::id::Incarnation;
+use crate::process::Ended;
 use crate::view::HealthStatus;
 use crate::{Refusal, Verdict};
 

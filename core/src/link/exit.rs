@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::ToString;
 
-use crate::control::Exit;
+use crate::exit::Exit;
 use crate::limits::REGISTRATION_ATTEMPTS_MAX;
 use crate::wire::error::code;
 

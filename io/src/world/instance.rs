@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use satellite_core::control::{Ended, Event};
+use satellite_core::control::Event;
 use satellite_core::id::{Incarnation, InstanceKey};
 use satellite_core::limits::TERMINATE_GRACE_MS;
+use satellite_core::process::Ended;
 use satellite_core::relay::{Relay, RelaySettings, Report};
 use tokio::sync::{mpsc, oneshot};
 

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use satellite_core::control::ProcessSpec;
 use satellite_core::http::{HttpFailure, HttpRequest, Method};
+use satellite_core::process::ProcessSpec;
 use satellite_core::relay::{CallOutcome, Report};
 use satellite_core::request::{Channel, RequestKey};
 use satellite_core::secret::Secret;
@@ -143,7 +143,7 @@ impl Stage {
         tokio::time::timeout(PATIENCE, search).await.expect("the event does not come")
     }
 
-    async fn ended(&mut self) -> satellite_core::control::Ended {
+    async fn ended(&mut self) -> satellite_core::process::Ended {
         self.until(|event| match event {
             Event::Exited { ended, .. } => Some(ended.clone()),
             _ => None,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use satellite_core::control::SpawnFailure;
 use satellite_core::id::Incarnation;
+use satellite_core::process::SpawnFailure;
 use satellite_io::host::{Launch, Process, ProcessExit, ProcessHost};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};

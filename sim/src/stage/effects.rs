@@ -1,9 +1,10 @@
 //! What a daemon asks for, performed on models.
 
-use satellite_core::control::{Effect, Ended, Event, ProcessSpec, SpawnFailure};
+use satellite_core::control::{Effect, Event};
 use satellite_core::heartbeat::{self, HostSample};
 use satellite_core::http::{HttpAnswer, HttpFailure, HttpRequest};
 use satellite_core::id::{Incarnation, InstanceKey};
+use satellite_core::process::{Ended, ProcessSpec, SpawnFailure};
 use satellite_core::relay::Report;
 use satellite_core::request::{Channel, RequestKey};
 use satellite_core::view::{Inventory, Tool};

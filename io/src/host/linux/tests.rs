@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use nix::fcntl::FdFlag;
-use satellite_core::control::ProcessSpec;
 use satellite_core::id::{Incarnation, InstanceKey};
+use satellite_core::process::ProcessSpec;
 use satellite_core::secret::Secret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;

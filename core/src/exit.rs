@@ -1,0 +1,14 @@
+//! The daemon's end, as a process sees it.
+
+use alloc::string::String;
+
+/// Why the daemon ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// The process's exit code; the command line's help lists them.
+    pub code: u8,
+    /// What happened, for people. Empty after an ordinary shutdown.
+    pub error: String,
+    /// What to do about it.
+    pub hint: String,
+}
