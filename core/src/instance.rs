@@ -182,8 +182,11 @@ impl Instance {
     /// A configured instance that has not been started: the first [`Event::Tick`] makes it ask for
     /// its place.
     pub fn new(spec: Spec, settings: &Settings, random: Random, now: Timestamp) -> Self {
-        let timing =
-            Timing { idle_ms: settings.idle_timeout_ms, grace_ms: settings.spawn_grace_ms };
+        let timing = Timing {
+            idle_ms: settings.idle_timeout_ms,
+            grace_ms: settings.spawn_grace_ms,
+            stderr_lines_per_second: settings.stderr_lines_per_second,
+        };
         Instance { machine: Lifecycle::new(spec, timing, random, now).state_machine() }
     }
 

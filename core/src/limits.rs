@@ -139,7 +139,7 @@ pub const INTROSPECTION_NEGATIVE_CACHE_MS: u64 = 10 * SECOND;
 /// Largest `mcp.json` that is read.
 pub const MCP_JSON_MAX_BYTES: usize = 1024 * 1024;
 
-/// Lines of standard error passed on per second and process.
+/// Lines of standard error passed on per second and process, unless the operator says otherwise.
 pub const STDERR_LINES_PER_SECOND: u32 = 20;
 /// Bytes kept of a line of standard error.
 pub const STDERR_LINE_MAX_BYTES: usize = 1_024;
@@ -155,6 +155,9 @@ pub struct Settings {
     pub name: String,
     /// The satellite's public base URL, if it has one.
     pub public_url: Option<String>,
+    /// The Backend's base URL, without a slash at its end. Kept with the credentials, which are
+    /// shown to no other.
+    pub backend_url: Option<String>,
     /// What this machine is, for the registration.
     pub system: SystemInfo,
     /// Poll interval until the Backend guides.
@@ -169,6 +172,8 @@ pub struct Settings {
     pub idle_timeout_ms: u64,
     /// Time after its start in which a process is not idle.
     pub spawn_grace_ms: u64,
+    /// Lines of standard error passed on per second and process.
+    pub stderr_lines_per_second: u32,
     /// Instances with a process.
     pub processes_max: usize,
     /// How long a shutdown may take.
@@ -193,6 +198,7 @@ impl Default for Settings {
         Settings {
             name: String::new(),
             public_url: None,
+            backend_url: None,
             system: SystemInfo::default(),
             poll_interval_ms: POLL_NORMAL_MS,
             event_batch_max: 20,
@@ -200,6 +206,7 @@ impl Default for Settings {
             event_queue_max: 10_000,
             idle_timeout_ms: 300 * SECOND,
             spawn_grace_ms: 60 * SECOND,
+            stderr_lines_per_second: STDERR_LINES_PER_SECOND,
             processes_max: 50,
             drain_budget_ms: 20 * SECOND,
             allowed_commands: ["npx", "node", "uvx", "python", "python3"]

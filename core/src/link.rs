@@ -63,8 +63,6 @@ pub enum Event {
     },
     /// The daemon is to end: no new work is taken.
     DrainRequested,
-    /// Everything that had to end before the daemon has ended.
-    Drained,
     /// Time has passed.
     Tick,
 }

@@ -81,7 +81,8 @@ impl Daemon {
             clock,
         };
         let (world, outlook) = DaemonWorld::new(parts, stored.credentials.clone());
-        let control = Control::new(settings.core.clone(), seed);
+        let backend_url = Some(settings.backend_url.clone());
+        let control = Control::new(Settings { backend_url, ..settings.core.clone() }, seed);
         // A token is a secret that is not needed any more once there is a pairing.
         let registration_token =
             settings.registration_token.clone().filter(|_| stored.credentials.is_none());

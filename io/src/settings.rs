@@ -115,9 +115,13 @@ impl DaemonSettings {
         let defaults = Settings::default();
         let mut allowed_commands = defaults.allowed_commands;
         allowed_commands.extend(check::list(sources, "SATELLITE_ALLOWED_COMMANDS"));
+        let stderr_lines_per_second =
+            check::number(sources, "LOG_RATE_LIMIT_PER_SECOND", 1, 100_000)?;
         let core = Settings {
             name,
             public_url,
+            // Set by the daemon, from below: `dev` learns late where its Backend is.
+            backend_url: None,
             system: system(),
             poll_interval_ms: 1_000
                 * check::number::<u64>(sources, "DEPLOYSTACK_BACKEND_POLLING_INTERVAL", 2, 300)?,
@@ -137,6 +141,7 @@ impl DaemonSettings {
             drain_budget_ms: 15_000
                 + check::number::<u64>(sources, "EVENT_FLUSH_TIMEOUT_MS", 0, 60_000)?,
             processes_max: defaults.processes_max,
+            stderr_lines_per_second,
             allowed_commands,
         };
         Ok(DaemonSettings {
@@ -155,7 +160,7 @@ impl DaemonSettings {
                 debug_route: check::boolean(sources, "DEPLOYSTACK_STATUS_SHOW_MCP_DEBUG_ROUTE")?,
             },
             stderr: StderrSettings {
-                lines_per_second: check::number(sources, "LOG_RATE_LIMIT_PER_SECOND", 1, 100_000)?,
+                lines_per_second: stderr_lines_per_second,
                 line_max_bytes: check::number(
                     sources,
                     "LOG_MAX_LINE_LENGTH_BYTES",

@@ -4,7 +4,7 @@
 //!
 //! Two runs of a seed are the same only if the numbers that the runtime gives its tasks begin at
 //! the same place modulo 4, because that decides the order in which a crash drops them; hence
-//! [`align`]. Nothing here may read the clock of the machine or iterate a hash map.
+//! `align`. Nothing here may read the clock of the machine or iterate a hash map.
 
 mod backend;
 mod checks;

@@ -221,7 +221,6 @@ fn events() -> Vec<Occurrence<Link>> {
             answer: Ok(answer(401, REVOKED)),
         }),
         event("drain requested", || Event::DrainRequested),
-        event("drained", || Event::Drained),
         event("tick, all is due", || Event::Tick),
     ]
 }

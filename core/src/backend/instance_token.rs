@@ -9,6 +9,8 @@ use crate::secret::Secret;
 
 /// What an instance token begins with; 64 hexadecimal digits follow.
 pub const PREFIX: &str = "ds_inst_";
+/// The length of an instance token, in bytes.
+pub const LENGTH: usize = PREFIX.len() + 64;
 
 const FIRST: [&str; 16] = [
     "amber", "brave", "calm", "clear", "eager", "fair", "gentle", "keen", "lively", "mellow",
@@ -33,9 +35,7 @@ pub fn hash(token: &str) -> String {
 
 /// Whether `token` is the one whose hash is stored, in constant time.
 pub fn matches(token: &str, stored_hash: &str) -> bool {
-    token.len() == PREFIX.len() + 64
-        && token.starts_with(PREFIX)
-        && same_text(&hash(token), stored_hash)
+    token.len() == LENGTH && token.starts_with(PREFIX) && same_text(&hash(token), stored_hash)
 }
 
 /// A path segment: two words and 4 hexadecimal digits. It is a name, not a secret; storage draws
@@ -60,6 +60,11 @@ mod tests {
         assert!(!matches(&token.expose().to_uppercase(), &hash));
         assert!(!matches(issue(&[0x0e; 32]).0.expose(), &hash));
         assert!(!matches("", &hash));
+    }
+
+    #[test]
+    fn the_hash_is_sha_256_in_lower_case_hexadecimal() {
+        assert_eq!(hash("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 
     #[test]

@@ -290,6 +290,7 @@ fn what_a_server_writes_to_standard_error_reaches_the_backend() {
     let (_, body) = world.answer(Channel::Events, 200, r#"{"success":true,"processed":9}"#);
     assert!(body.contains("low on tea") && body.contains(r#""level":"warn""#), "{body}");
     assert!(body.contains("mcp.server.log_rate_limit_exceeded"));
+    assert!(body.contains(r#""rate_limit":20"#), "{body}");
 }
 
 #[test]

@@ -51,6 +51,7 @@ pub struct Lifecycle {
 pub(super) struct Timing {
     pub(super) idle_ms: u64,
     pub(super) grace_ms: u64,
+    pub(super) stderr_lines_per_second: u32,
 }
 
 /// What a handler works with. The verdict is empty before an event and set after it.

@@ -105,7 +105,7 @@ impl Instance {
                 installation_id: key.installation.clone(),
                 dropped_count: dropped,
                 time_window_seconds: 1,
-                rate_limit: u64::from(crate::limits::STDERR_LINES_PER_SECOND),
+                rate_limit: u64::from(self.lifecycle().timing.stderr_lines_per_second),
             }));
         }
         events

@@ -178,7 +178,6 @@ impl blocking::State<Conversation> for State {
                 conversation.register(*failures, *maybe_received, context)
             }
             (State::Storing, Event::Stored(outcome)) => conversation.stored(outcome, context),
-            (State::Draining, Event::Drained) => context.move_to(State::Stopped),
             _ => Outcome::Super,
         }
     }
@@ -218,16 +217,15 @@ impl blocking::Superstate<Conversation> for Superstate<'_> {
                 | Event::Stored(_)
                 | Event::HeartbeatAnswered { .. }
                 | Event::DrainRequested => context.ignored("ending"),
-                Event::Drained | Event::Tick => Outcome::Super,
+                Event::Tick => Outcome::Super,
             },
             Superstate::Root => match event {
                 Event::Answered { .. } => context.ignored("late"),
                 Event::Tick => context.ignored("nothing is due"),
                 Event::DrainRequested => context.move_to(State::Draining),
-                Event::Started { .. }
-                | Event::Stored(_)
-                | Event::HeartbeatAnswered { .. }
-                | Event::Drained => context.refused(Refusal::IllegalTransition),
+                Event::Started { .. } | Event::Stored(_) | Event::HeartbeatAnswered { .. } => {
+                    context.refused(Refusal::IllegalTransition)
+                }
             },
         }
     }

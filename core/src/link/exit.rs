@@ -20,10 +20,10 @@ const NEW_TOKEN: &str = "create a new registration token (`satellite token creat
     Backend's administration), set DEPLOYSTACK_REGISTRATION_TOKEN to it and start again";
 
 /// The satellite's name breaks the rule of registration.
-pub(super) fn bad_name(name: &str) -> Exit {
+pub(super) fn bad_name(error: &str) -> Exit {
     Exit {
         code: USAGE,
-        error: format!("the satellite name {name:?} is not valid"),
+        error: error.to_string(),
         hint: "choose 10 to 32 characters of a-z, 0-9, '-' and '_' and set \
                DEPLOYSTACK_SATELLITE_NAME to them"
             .to_string(),
@@ -50,6 +50,22 @@ pub(super) fn malformed_token(prefixes: &[&str]) -> Exit {
             "a registration token starts with {} and is one line; copy it whole, or create a new \
              one (`satellite token create`)",
             prefixes.join(" or ")
+        ),
+    }
+}
+
+/// The stored credentials are another Backend's, which alone may see them.
+pub(super) fn other_backend(stored: &str, configured: &str) -> Exit {
+    Exit {
+        code: USAGE,
+        error: format!(
+            "the stored credentials are for the Backend at {stored}, and the configured one is at \
+             {configured}"
+        ),
+        hint: format!(
+            "set DEPLOYSTACK_BACKEND_URL to {stored}; if that Backend has moved, write its address \
+             as backend_url into backend.key.json in the state directory; to pair with another \
+             Backend, name another SATELLITE_STATE_DIR and set DEPLOYSTACK_REGISTRATION_TOKEN"
         ),
     }
 }

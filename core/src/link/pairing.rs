@@ -10,6 +10,7 @@ use super::answer;
 use super::conversation::{Context, Conversation};
 use super::state::{State, Turn};
 use super::{Effect, exit};
+use crate::backend::{registration, registration_token};
 use crate::backoff;
 use crate::credentials::Credentials;
 use crate::http::{HttpAnswer, HttpFailure, HttpRequest, Method};
@@ -23,7 +24,8 @@ use crate::wire::registration::{RegistrationReply, RegistrationRequest, SystemIn
 use crate::wire::{self, capability, path};
 
 /// What every registration token starts with.
-const TOKEN_PREFIXES: [&str; 2] = ["deploystack_satellite_global_", "deploystack_satellite_team_"];
+const TOKEN_PREFIXES: [&str; 2] =
+    [registration_token::GLOBAL_PREFIX, registration_token::TEAM_PREFIX];
 /// The shortest text that can follow the prefix.
 const TOKEN_REST_MIN_CHARS: usize = 10;
 /// What sample configurations hold in the token's place.
@@ -38,15 +40,21 @@ impl Conversation {
         context: &mut Context<'_>,
     ) -> Outcome<State> {
         if let Some(credentials) = credentials {
+            if let (Some(stored), Some(own)) =
+                (&credentials.backend_url, &self.settings.backend_url)
+                && stored != own
+            {
+                let exit = exit::other_backend(stored, own);
+                return context.exit(exit);
+            }
             // The satellite works from here on, with the Backend or without it.
             self.credentials = Some(credentials);
             self.announce_pairing(context);
             let turn = self.send_poll(false, context);
             return context.move_to(State::Verifying { turn });
         }
-        if !is_name(&self.settings.name) {
-            let exit = exit::bad_name(&self.settings.name);
-            return context.exit(exit);
+        if let Err(error) = registration::check_name(&self.settings.name) {
+            return context.exit(exit::bad_name(&error));
         }
         let token = registration_token
             .filter(|token| !token.expose().trim().is_empty())
@@ -156,7 +164,7 @@ impl Conversation {
             satellite_id: satellite.id,
             satellite_name: satellite.name,
             team_id: satellite.team_id,
-            backend_url: None,
+            backend_url: self.settings.backend_url.clone(),
             registered_at: IsoTime(context.now),
             last_verified: IsoTime(context.now),
         };
@@ -191,6 +199,9 @@ impl Conversation {
         self.verified = true;
         if let Some(credentials) = &mut self.credentials {
             credentials.last_verified = IsoTime(context.now);
+            if credentials.backend_url.is_none() {
+                credentials.backend_url = self.settings.backend_url.clone();
+            }
             context.out.push(Effect::Store(credentials.clone()));
         }
     }
@@ -233,12 +244,6 @@ impl Conversation {
         let turn = Turn::Due { at: context.now.after(wait) };
         context.move_to(State::Registering { turn, failures, maybe_received })
     }
-}
-
-/// Whether a registration would accept `name`.
-fn is_name(name: &str) -> bool {
-    (10..=32).contains(&name.len())
-        && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
 }
 
 /// The token without the space around it, if it can be one. Anything else is not sent: it may be

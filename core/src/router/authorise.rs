@@ -4,17 +4,13 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::identity::{Scope, Subject};
+use crate::backend::instance_token;
 use crate::id::InstanceKey;
 use crate::time::Timestamp;
 use crate::view::{InstanceStatus, InstanceView, View};
-
-/// What every instance token starts with; 64 hexadecimal digits follow.
-pub const INSTANCE_TOKEN_PREFIX: &str = "ds_inst_";
-const INSTANCE_TOKEN_LENGTH: usize = INSTANCE_TOKEN_PREFIX.len() + 64;
 
 /// A refusal: what kind, and what to tell the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,8 +161,8 @@ pub fn instance_by_token<'v>(
             "The instance token is missing. Send it as `Authorization: Bearer ds_inst_…`.",
         ));
     };
-    let digits = token.strip_prefix(INSTANCE_TOKEN_PREFIX);
-    if token.len() != INSTANCE_TOKEN_LENGTH
+    let digits = token.strip_prefix(instance_token::PREFIX);
+    if token.len() != instance_token::LENGTH
         || !digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
     {
         return Err(Denial::new(
@@ -175,7 +171,7 @@ pub fn instance_by_token<'v>(
              from the installation's page.",
         ));
     }
-    let hash = hexadecimal(&Sha256::digest(token.as_bytes()).into());
+    let hash = instance_token::hash(token);
     let at_path = view.paths.get(path).and_then(|key| view.instances.get(key));
     if let Some(instance) = at_path
         && opens(instance, &hash)
@@ -202,27 +198,14 @@ pub fn instance_by_token<'v>(
     })
 }
 
-fn opens(instance: &InstanceView, hash: &[u8; 64]) -> bool {
+fn opens(instance: &InstanceView, hash: &str) -> bool {
     matches(instance, hash).into()
 }
 
-fn matches(instance: &InstanceView, hash: &[u8; 64]) -> Choice {
+fn matches(instance: &InstanceView, hash: &str) -> Choice {
     // Slices of unequal length, such as no hash at all, never match.
     let stored = instance.address.as_ref().map_or("", |address| address.token_hash.as_str());
-    stored.as_bytes().ct_eq(hash)
-}
-
-/// Lower-case hexadecimal of a SHA-256.
-fn hexadecimal(hash: &[u8; 32]) -> [u8; 64] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
-    let mut text = [0; 64];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(hash) {
-        if let [high, low] = pair {
-            (*high, *low) = (digit(byte >> 4), digit(byte & 0xf));
-        }
-    }
-    text
+    stored.as_bytes().ct_eq(hash.as_bytes())
 }
 
 /// Whether calls may be sent to an instance in its present status, starting it if need be.
@@ -274,12 +257,6 @@ pub fn tool_callable(instance: &InstanceView, tool: &str) -> Result<(), Denial> 
 /// Whether `key` is an instance of `subject`: same user and same team.
 pub fn owns(subject: &Subject, key: &InstanceKey) -> bool {
     key.user == subject.user && key.team == subject.team
-}
-
-/// The SHA-256 of an instance token as the configuration carries it.
-pub fn instance_token_hash(token: &str) -> String {
-    let digits = hexadecimal(&Sha256::digest(token.as_bytes()).into());
-    digits.iter().map(|digit| char::from(*digit)).collect()
 }
 
 #[cfg(test)]

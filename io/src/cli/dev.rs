@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use satellite_core::control::Record;
+use satellite_core::credentials::Credentials;
 use satellite_core::id::SatelliteId;
 use satellite_core::secret::Secret;
 use serde::Serialize;
@@ -34,7 +36,7 @@ use crate::clock::Clock;
 use crate::exit::{DONE, Exit, PORT_IN_USE, fault, usage};
 use crate::mcp;
 use crate::settings::{DaemonSettings, Sources};
-use crate::state_dir::StateDir;
+use crate::state_dir::{RecordStore, StateDir};
 use crate::telemetry;
 
 const HOST: &str = "127.0.0.1";
@@ -103,8 +105,19 @@ async fn prepare(
     settings.backend_url = String::from(url);
     settings.backend_public_url = String::from(url);
     settings.core.allowed_commands.extend(servers::commands(wanted));
-    if state.load()?.credentials.is_none() {
-        settings.registration_token = Some(pairing.registration_token(&owner.team).await?);
+    match state.load()?.credentials {
+        None => {
+            settings.registration_token = Some(pairing.registration_token(&owner.team).await?);
+        }
+        // The same Backend, at a port of this start.
+        Some(credentials) if credentials.backend_url.as_deref() != Some(url) => {
+            let backend_url = Some(String::from(url));
+            let moved = Record::Credentials(Credentials { backend_url, ..credentials });
+            state.persist(moved).await.map_err(|error| {
+                fault(error, "make the directory of --dir writable, or name another")
+            })?;
+        }
+        Some(_) => {}
     }
     Ok(owner)
 }

@@ -111,6 +111,8 @@ impl Satellite {
         let address = listener.address().map_err(|error| cannot("listen", &error))?;
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| cannot("draw random numbers", &error))?;
+        // Said first: should the daemon end at once, its last words come last.
+        tracing::info!(operation = "listen", address = %address, "Serving MCP clients");
         let daemon = Daemon::start(
             settings,
             Surroundings {
@@ -133,7 +135,6 @@ impl Satellite {
             // A dropped sender stops as well.
             let _ = stopped.await;
         }));
-        tracing::info!(operation = "listen", address = %address, "Serving MCP clients");
         Ok(Satellite {
             daemon,
             #[cfg(feature = "backend")]

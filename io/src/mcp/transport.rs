@@ -1,54 +1,31 @@
 //! Streamable HTTP for both routers: every verb is authenticated before anything else is looked at.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod caller;
+mod intake;
 
-use axum::body::{Body, Bytes};
+use std::sync::Arc;
+
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use futures_util::StreamExt;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use http::header::{HeaderMap, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
-use satellite_core::id::InstanceKey;
 use satellite_core::json::{self, Answer, Id, Message, Parsed};
-use satellite_core::limits::MESSAGE_MAX_BYTES;
 use satellite_core::router::dispatch::{self, Form, Step};
 use satellite_core::router::outcome::{CODE_UNAVAILABLE, Told, no_method, told_of_denial};
 use satellite_core::router::protocol::{self, Revision};
-use satellite_core::router::{
-    Catalogue, Denial, DenialKind, Scope, Subject, authorise, meta_tools, search,
-};
-use satellite_core::session::Owner;
+use satellite_core::router::{Catalogue, Denial, DenialKind, authorise, meta_tools, search};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+pub(super) use self::caller::Caller;
+use self::caller::{identify_holder, identify_user};
+use self::intake::{Refusal, accepts, check_headers, read_body};
 use super::sessions::{OpenSession, Visit};
 use super::stream::Accepts;
 use super::{Surface, batch, executor, listening, reply, stream};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-/// How long a client may take to send a message.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Who calls, as the token says.
-#[derive(Clone, Debug)]
-pub(super) enum Caller {
-    /// A user, at the router of all of that user's instances.
-    User(Arc<Subject>),
-    /// The holder of an instance token, at that instance's router.
-    Holder(InstanceKey),
-}
-
-impl Caller {
-    fn owner(&self) -> Owner {
-        match self {
-            Caller::User(subject) => Owner::of_subject(subject),
-            Caller::Holder(key) => Owner::of_instance(key),
-        }
-    }
-}
 
 pub(super) async fn post_all(State(surface): State<Arc<Surface>>, request: Request) -> Response {
     match identify_user(&surface, request.headers()).await {
@@ -102,46 +79,6 @@ pub(super) async fn delete_one(
         Ok(caller) => delete(&surface, &caller, request.headers()),
         Err(refusal) => *refusal,
     })
-}
-
-/// A refusal, boxed: responses are large and refusals rare.
-type Refusal = Box<Response>;
-
-async fn identify_user(surface: &Surface, headers: &HeaderMap) -> Result<Caller, Refusal> {
-    if let Some(why) = surface.gate.refusal(headers) {
-        return Err(Box::new(reply::forbidden(why)));
-    }
-    let denied = |denial: &Denial| Box::new(reply::denied(denial, None, &surface.metadata_uri));
-    let subject = surface
-        .identities
-        .of(bearer(headers), &*surface.backend, &surface.audience, surface.clock)
-        .await
-        .map_err(|denial| denied(&denial))?;
-    authorise::router_access(&surface.view(), &subject, Scope::Read, surface.clock.now())
-        .map_err(|denial| denied(&denial))?;
-    Ok(Caller::User(subject))
-}
-
-fn identify_holder(surface: &Surface, path: &str, request: &Request) -> Result<Caller, Refusal> {
-    if let Some(why) = surface.gate.refusal(request.headers()) {
-        return Err(Box::new(reply::forbidden(why)));
-    }
-    let in_query = || {
-        let query = request.uri().query()?;
-        query.split('&').find_map(|pair| pair.strip_prefix("token="))
-    };
-    let token = bearer(request.headers()).or_else(in_query);
-    let view = surface.view.borrow();
-    match authorise::instance_by_token(&view, path, token) {
-        Ok(instance) => Ok(Caller::Holder(instance.key.clone())),
-        Err(denial) => Err(Box::new(reply::denied(&denial, None, &surface.metadata_uri))),
-    }
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 /// A session's own stream of notifications.
@@ -403,97 +340,4 @@ fn answered(id: Id<'_>, told: &Told) -> Response {
         Told::Nothing => return reply::empty(StatusCode::ACCEPTED),
     };
     reply::json(StatusCode::OK, json::response(Some(id), answer))
-}
-
-fn check_headers(headers: &HeaderMap) -> Result<Accepts, Refusal> {
-    let refuse =
-        |status, text: &str| Err(Box::new(reply::error(status, None, CODE_UNAVAILABLE, text)));
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media_type = content_type.and_then(|value| value.split(';').next()).map(str::trim);
-    if !media_type.is_some_and(|value| value.eq_ignore_ascii_case("application/json")) {
-        return refuse(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "The Content-Type header must be application/json.",
-        );
-    }
-    let accepts = accepts(headers);
-    if !accepts.json && !accepts.events {
-        return refuse(
-            StatusCode::NOT_ACCEPTABLE,
-            "The Accept header must allow application/json and text/event-stream.",
-        );
-    }
-    let is_unknown = headers
-        .get(PROTOCOL_VERSION)
-        .is_some_and(|version| version.to_str().ok().and_then(Revision::parse).is_none());
-    if is_unknown {
-        let known: Vec<_> = Revision::ALL.iter().map(|revision| revision.as_str()).collect();
-        let text = format!(
-            "The MCP-Protocol-Version header names a revision that is not spoken here. Use one \
-             of {}.",
-            known.join(", ")
-        );
-        return refuse(StatusCode::BAD_REQUEST, &text);
-    }
-    Ok(accepts)
-}
-
-fn accepts(headers: &HeaderMap) -> Accepts {
-    let mut accepts = Accepts { json: false, events: false };
-    let mut is_named = false;
-    for value in headers.get_all(ACCEPT) {
-        is_named = true;
-        for range in value.to_str().unwrap_or_default().split(',') {
-            match range.split(';').next().unwrap_or_default().trim() {
-                "*/*" => accepts = Accepts { json: true, events: true },
-                "application/json" | "application/*" => accepts.json = true,
-                "text/event-stream" | "text/*" => accepts.events = true,
-                _ => {}
-            }
-        }
-    }
-    if is_named { accepts } else { Accepts { json: true, events: true } }
-}
-
-async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
-    let too_large = || {
-        let text = format!("The message exceeds {MESSAGE_MAX_BYTES} bytes. Send a smaller one.");
-        let code = json::CODE_INVALID_REQUEST;
-        Box::new(reply::error(StatusCode::PAYLOAD_TOO_LARGE, None, code, &text))
-    };
-    let announced = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok())
-        .and_then(|length| length.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > MESSAGE_MAX_BYTES) {
-        return Err(too_large());
-    }
-    let whole = async {
-        let mut chunks = body.into_data_stream();
-        let mut whole = Bytes::new();
-        let mut parts = Vec::new();
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|_| Box::new(reply::empty(StatusCode::BAD_REQUEST)))?;
-            if whole.is_empty() && parts.is_empty() {
-                // Most messages come in one piece, which is not copied.
-                whole = chunk;
-                continue;
-            }
-            if parts.is_empty() {
-                parts.reserve(announced.unwrap_or_default());
-                parts.extend_from_slice(&whole);
-            }
-            if parts.len() + chunk.len() > MESSAGE_MAX_BYTES {
-                return Err(too_large());
-            }
-            parts.extend_from_slice(&chunk);
-        }
-        Ok(if parts.is_empty() { whole } else { Bytes::from(parts) })
-    };
-    match tokio::time::timeout(BODY_TIMEOUT, whole).await {
-        Ok(Ok(body)) if body.len() <= MESSAGE_MAX_BYTES => Ok(body),
-        Ok(Ok(_)) => Err(too_large()),
-        Ok(Err(refusal)) => Err(refusal),
-        Err(_) => Err(Box::new(reply::empty(StatusCode::REQUEST_TIMEOUT))),
-    }
 }

@@ -143,7 +143,6 @@ proptest! {
                 4 => { bench.feed(Event::Stored(Ok(()))); }
                 5 => { bench.feed(Event::HeartbeatAnswered { answer: Ok(answer(200, "{}")) }); }
                 6 if number == 3 => { bench.feed(Event::DrainRequested); }
-                7 if number == 3 => { bench.feed(Event::Drained); }
                 _ => { bench.feed(Event::Tick); }
             }
             if (1..=3).contains(&kind) && bench.verdict != Verdict::Ignored("late") {

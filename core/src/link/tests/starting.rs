@@ -50,6 +50,46 @@ fn without_credentials_a_satellite_asks_registers_stores_and_only_then_polls() {
 }
 
 #[test]
+fn credentials_are_kept_with_their_backend_and_shown_to_no_other() {
+    let at = |url: &str| Settings {
+        name: "edge-satellite-01".to_string(),
+        backend_url: Some(url.to_string()),
+        ..Settings::default()
+    };
+    let mut bench = Bench::with(&at("https://a.example"), 1);
+    bench.start(None, Some(TOKEN));
+    bench.answer(200, "{}");
+    bench.answer(200, REGISTERED);
+    let Effect::Store(stored) = bench.out[0].clone() else { panic!("{:?}", bench.out) };
+    assert_eq!(stored.backend_url.as_deref(), Some("https://a.example"));
+
+    let mut same = Bench::with(&at("https://a.example"), 1);
+    same.start(Some(stored.clone()), None);
+    assert_eq!(same.exit(), None);
+
+    let mut other = Bench::with(&at("https://b.example"), 1);
+    other.start(Some(stored), None);
+    let (code, text) = other.exit().unwrap();
+    assert_eq!(code, 2);
+    assert!(text.contains("https://a.example") && text.contains("https://b.example"), "{text}");
+    assert!(!other.out.iter().any(|effect| matches!(effect, Effect::Send { .. })));
+}
+
+#[test]
+fn credentials_that_name_no_backend_name_the_one_that_accepts_them() {
+    let url = Some("https://a.example".to_string());
+    let settings = Settings { backend_url: url.clone(), ..Settings::default() };
+    let mut bench = Bench::with(&settings, 1);
+    bench.start(Some(credentials(None)), None);
+    bench.answer(200, r#"{"commands":[]}"#);
+    let stored = bench.out.iter().find_map(|effect| match effect {
+        Effect::Store(credentials) => Some(credentials.backend_url.clone()),
+        _ => None,
+    });
+    assert_eq!(stored, Some(url));
+}
+
+#[test]
 fn a_wrong_name_or_token_is_a_matter_of_configuration_and_nothing_is_sent() {
     let named = |name: &str| {
         let settings = Settings { name: name.to_string(), ..Settings::default() };

@@ -69,11 +69,3 @@ fn each_scope_is_asked_for_and_an_expired_token_has_none() {
     let denial = router_access(&view, &subject, Scope::Read, NOW).unwrap_err();
     assert_eq!(denial.kind, DenialKind::TokenInvalid);
 }
-
-#[test]
-fn the_hash_is_sha_256_in_lower_case_hexadecimal() {
-    assert_eq!(
-        instance_token_hash("abc"),
-        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    );
-}

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::backend::instance_token;
 use crate::id::{Incarnation, TeamId};
 use crate::time::Timestamp;
 use crate::view::{HealthStatus, InstanceAddress, Inventory, ServerNames, Transport};
@@ -63,7 +64,7 @@ pub(crate) fn instance(
         disabled_tools: Arc::default(),
         address: Some(InstanceAddress {
             path: format!("path-{installation}-{user}"),
-            token_hash: authorise::instance_token_hash(&token(installation, user)),
+            token_hash: instance_token::hash(&token(installation, user)),
         }),
         message_count: 0,
         error_count: 0,
@@ -79,7 +80,7 @@ pub(crate) fn token(installation: &str, user: &str) -> String {
         .bytes()
         .chain(user.bytes())
         .fold(7_u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
-    format!("{}{number:064x}", authorise::INSTANCE_TOKEN_PREFIX)
+    format!("{}{number:064x}", instance_token::PREFIX)
 }
 
 /// A view of these instances.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use satellite_core::backend::instance_token;
 use satellite_core::http::{HttpAnswer, HttpFailure, HttpRequest};
 use satellite_core::id::{Incarnation, InstallationId, InstanceKey, SatelliteId, TeamId, UserId};
 use satellite_core::relay::{Relay, RelaySettings, Report};
-use satellite_core::router::authorise::instance_token_hash;
 use satellite_core::secret::Secret;
 use satellite_core::time::Timestamp;
 use satellite_core::view::{
@@ -118,7 +118,7 @@ pub(super) fn instance(installation: &str, path: &str, token: &str) -> InstanceV
         disabled_tools: Arc::default(),
         address: Some(InstanceAddress {
             path: path.into(),
-            token_hash: instance_token_hash(token),
+            token_hash: instance_token::hash(token),
         }),
         message_count: 0,
         error_count: 0,
