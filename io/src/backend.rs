@@ -9,6 +9,7 @@ mod entropy;
 mod jobs;
 mod open;
 mod routes;
+mod serve;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -16,5 +17,6 @@ mod waiting;
 
 pub use entropy::{Entropy, Kernel};
 pub use jobs::run_jobs;
-pub use open::{Backend, BackendSettings, Opened, serve};
+pub use open::{Backend, BackendSettings, Opened};
 pub use routes::router;
+pub use serve::serve;

@@ -1,16 +1,13 @@
-//! Opening a Backend and serving it.
+//! Opening a Backend.
 
 use std::fmt;
-use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 
 use satellite_core::backend::sha256_hex;
 use satellite_core::secret::Secret;
-use tokio::net::TcpListener;
 
 use super::entropy::Entropy;
-use super::routes::router;
 use super::store::{AnyStore, Executor, Model, Sqlite, Store, StoreError};
 use super::waiting::Waiting;
 use crate::clock::Clock;
@@ -144,25 +141,4 @@ fn draw(entropy: &dyn Entropy, prefix: &str) -> String {
     entropy.fill(&mut bytes);
     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{prefix}{digits}")
-}
-
-/// Serves the Backend on `listener` until `stop` completes; requests in flight are answered.
-///
-/// # Errors
-///
-/// The listener fails for good.
-pub async fn serve(
-    listener: TcpListener,
-    backend: Arc<Backend>,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let jobs = tokio::spawn(super::jobs::run_jobs(Arc::clone(&backend)));
-    let held = Arc::clone(&backend);
-    let stop = async move {
-        stop.await;
-        held.waiting.release_all();
-    };
-    let served = axum::serve(listener, router(backend)).with_graceful_shutdown(stop).await;
-    jobs.abort();
-    served
 }
