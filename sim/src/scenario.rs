@@ -94,6 +94,10 @@ impl Scenario {
                     stage.backend.serve("added-later", Behaviour::Steady.name());
                     stage.backend.command("sat_0", "configure", &json!({"event": "added"}));
                 });
+                stage.later(20 * MINUTE, |stage| {
+                    stage.backend.remove("added-later");
+                    stage.backend.command("sat_0", "configure", &json!({"event": "removed"}));
+                });
                 // A satellite that meets a dead Backend at its very first start must end, so the
                 // network gets bad only once it is paired.
                 let faults = Faults::draw(&mut random);
@@ -183,6 +187,17 @@ fn storm(stage: &mut Stage, calm: u64, random: &mut satellite_core::random::Rand
             stage.backend.is_down = false;
             stage.backend.trouble = None;
             stage.network.is_partitioned = false;
+        });
+        let is_there = random.chance(1, 2);
+        stage.later(at + lasting / 3, move |stage| {
+            if is_there {
+                stage.backend.serve("passing", Behaviour::Steady.name());
+            } else {
+                stage.backend.remove("passing");
+            }
+            for satellite in ["sat_0", "sat_1"] {
+                stage.backend.command(satellite, "configure", &json!({"event": "changed"}));
+            }
         });
         let kind = if random.chance(1, 2) { "configure" } else { "health_check" };
         let whom = if random.chance(1, 2) { "sat_0" } else { "sat_1" };

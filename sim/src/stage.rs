@@ -5,6 +5,7 @@ pub mod backend;
 pub mod describe;
 pub mod invariants;
 pub mod network;
+pub mod observer;
 pub mod processes;
 pub mod queue;
 pub mod satellite;
@@ -22,6 +23,7 @@ use satellite_core::{Machine, Verdict};
 use crate::trace::Trace;
 use backend::{ModelBackend, Reply};
 use network::{Back, Network};
+use observer::Observer;
 use processes::Processes;
 use queue::Queue;
 use satellite::Satellite;
@@ -94,6 +96,8 @@ pub struct Stage {
     pub satellites: Vec<Satellite>,
     /// Their processes.
     pub processes: Processes,
+    /// Who watches the wire.
+    pub observer: Observer,
     /// What happened.
     pub trace: Trace,
     /// The first thing that must not be.
@@ -111,6 +115,7 @@ impl Stage {
             backend: ModelBackend::default(),
             satellites: Vec::new(),
             processes: Processes::default(),
+            observer: Observer::default(),
             trace: Trace::default(),
             violation: None,
             at_once: 0,
@@ -268,8 +273,11 @@ impl Stage {
         let Some(subject) = self.satellites.get_mut(satellite) else { return };
         let Some(control) = subject.control.as_mut() else { return };
         let described = describe::event(&event);
-        if matches!(&event, Event::Answered { request, .. } if request.channel == Channel::Poll) {
-            subject.polls_in_flight = subject.polls_in_flight.saturating_sub(1);
+        if let Event::Answered { request, answer } = &event {
+            if request.channel == Channel::Poll {
+                subject.polls_in_flight = subject.polls_in_flight.saturating_sub(1);
+            }
+            self.observer.answered((satellite, subject.boot), request.channel, answer, now);
         }
         let mut effects = Vec::new();
         let verdict: Verdict = control.handle(now, event, &mut effects);

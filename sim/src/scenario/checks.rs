@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use satellite_core::id::InstallationId;
 use satellite_core::view::{InstanceStatus, ServerStatus};
 
 use super::Scenario;
@@ -106,7 +107,8 @@ fn events_delivered(stage: &Stage) -> Result<(), String> {
     }
     // A satellite that was never killed told of every crash exactly once.
     if stage.satellites.iter().all(|satellite| satellite.boot == 1) {
-        let crashes: u64 = stage.satellites.iter().map(|satellite| satellite.crashes).sum();
+        let all = stage.satellites.iter().flat_map(|satellite| satellite.crashes.values());
+        let crashes: u64 = all.sum();
         let told = stage.backend.events_of("mcp.server.crashed");
         if told as u64 != crashes {
             return Err(format!("{crashes} crashes, {told} crash events"));
@@ -116,11 +118,19 @@ fn events_delivered(stage: &Stage) -> Result<(), String> {
 }
 
 fn nothing_left(stage: &Stage) -> Result<(), String> {
+    let installed: BTreeSet<&str> = stage
+        .backend
+        .servers
+        .values()
+        .filter_map(|server| server["installation_id"].as_str())
+        .collect();
     for (index, satellite) in stage.satellites.iter().enumerate() {
         let left: BTreeSet<u32> = stage
             .processes
             .of(index)
-            .filter(|(_, process)| process.boot != satellite.boot)
+            .filter(|(key, process)| {
+                process.boot != satellite.boot || !installed.contains(key.installation.as_str())
+            })
             .map(|(_, process)| process.pid)
             .collect();
         if !left.is_empty() {
@@ -136,6 +146,14 @@ fn own(scenario: Scenario, stage: &Stage) -> Result<(), String> {
         Scenario::CrashingChild => {
             if stage.backend.events_of("mcp.server.permanently_failed") == 0 {
                 return wrong("nothing failed for good, though it crashed again and again");
+            }
+            let of_crashing =
+                |(installation, _): &(&InstallationId, &u64)| installation.as_str() == "i-crashing";
+            let crashes = stage.satellites.iter().flat_map(|satellite| &satellite.crashes);
+            let crashes: u64 = crashes.filter(of_crashing).map(|(_, count)| count).sum();
+            // Three restarts in five minutes, and each of its lives lasts seconds.
+            if crashes != 4 {
+                return Err(format!("given up after {crashes} crashes, not 4"));
             }
             Ok(())
         }

@@ -270,6 +270,12 @@ impl ModelBackend {
         );
     }
 
+    /// Removes a server.
+    pub fn remove(&mut self, slug: &str) {
+        self.version += 1;
+        self.servers.remove(&format!("{slug}-acme-u1-i-{slug}"));
+    }
+
     /// Stored events of one type.
     pub fn events_of(&self, kind: &str) -> usize {
         let named = self.events.values().filter(|event| event["type"] == kind).count();

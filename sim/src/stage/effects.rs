@@ -100,7 +100,9 @@ impl Stage {
         {
             subject.polls_in_flight += 1;
         }
-        let origin = Origin { satellite, boot: self.boot_of(satellite), request, sent: self.now };
+        let boot = self.boot_of(satellite);
+        self.observer.sent((satellite, boot), request.channel, &http, self.now);
+        let origin = Origin { satellite, boot, request, sent: self.now };
         match self.network.fate() {
             Fate::Lost => self.time_out(&origin, &http),
             Fate::Refused { after_ms } => {
@@ -239,7 +241,7 @@ impl Stage {
             return;
         };
         if signal.is_some() {
-            subject.crashes += 1;
+            *subject.crashes.entry(key.installation.clone()).or_default() += 1;
         }
         let ended = Ended {
             code: signal.is_none().then_some(0),

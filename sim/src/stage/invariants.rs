@@ -10,8 +10,9 @@ use super::{Stage, Violation};
 type Check = fn(&Stage) -> Result<(), String>;
 
 /// Every invariant, by name.
-const ALL: [(&str, Check); 7] = [
+const ALL: [(&str, Check); 8] = [
     ("an instance has at most one process", one_process_per_instance),
+    ("a process has an instance", processes_have_instances),
     ("calls go only to a process that runs", ready_means_running),
     ("one poll at a time", one_poll_at_a_time),
     ("a satellite is paired once", paired_once),
@@ -22,6 +23,9 @@ const ALL: [(&str, Check); 7] = [
 
 /// Checks all of them; the first that does not hold is the answer.
 pub fn check(stage: &Stage) -> Result<(), Violation> {
+    if let Some(broken) = &stage.observer.broken {
+        return Err(broken.clone());
+    }
     for (invariant, holds) in ALL {
         holds(stage).map_err(|detail| Violation { invariant, detail })?;
     }
@@ -37,6 +41,21 @@ fn one_process_per_instance(stage: &Stage) -> Result<(), String> {
         for (key, process) in stage.processes.of(index) {
             if let Some(other) = seen.insert(key, process.pid) {
                 return Err(format!("{}: {key} has {other} and {}", satellite.name, process.pid));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn processes_have_instances(stage: &Stage) -> Result<(), String> {
+    for (index, satellite) in stage.satellites.iter().enumerate() {
+        let Some(control) = &satellite.control else { continue };
+        let view = control.view();
+        let own = stage.processes.of(index).filter(|(_, process)| process.boot == satellite.boot);
+        for (key, process) in own {
+            if !view.instances.contains_key(key) {
+                let name = &satellite.name;
+                return Err(format!("{name}: {} runs for {key}, which is gone", process.pid));
             }
         }
     }

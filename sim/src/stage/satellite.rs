@@ -1,8 +1,11 @@
 //! A satellite of the stage: the control machine that ships, a disk, and a heartbeat.
 
+use std::collections::BTreeMap;
+
 use satellite_core::control::{Control, Record, Start};
 use satellite_core::credentials::Credentials;
 use satellite_core::heartbeat::Heartbeat;
+use satellite_core::id::InstallationId;
 use satellite_core::limits::Settings;
 use satellite_core::secret::Secret;
 
@@ -46,8 +49,8 @@ pub struct Satellite {
     pub polls_in_flight: u32,
     /// Exit code of the daemon, once it ended by itself.
     pub exited: Option<u8>,
-    /// Crashes it was told of.
-    pub crashes: u64,
+    /// Crashes it was told of, by installation.
+    pub crashes: BTreeMap<InstallationId, u64>,
 }
 
 impl Satellite {
@@ -63,7 +66,7 @@ impl Satellite {
             is_beating: false,
             polls_in_flight: 0,
             exited: None,
-            crashes: 0,
+            crashes: BTreeMap::new(),
         }
     }
 
