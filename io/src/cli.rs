@@ -50,14 +50,23 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Half of the cores: the other half is for the servers. A call is handed from task to task, and on
+/// few cores each hand-over to another thread costs more than it wins (`tests/bench/run`).
+fn worker_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
+}
+
 fn perform(command: Command) -> Result<(), Exit> {
     if let Command::DemoServer = command {
         let served = crate::demo::serve(io::stdin().lock(), io::stdout());
         return served.map_err(|error| fault(format!("the connection broke: {error}"), ""));
     }
     let sources = Sources::from_process()?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(worker_threads())
+        .enable_all()
+        .build()
+        .map_err(|error| {
             fault(format!("cannot start: {error}"), "check the limits of this user")
         })?;
     let outcome = runtime.block_on(async {
