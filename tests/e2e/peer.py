@@ -4,6 +4,7 @@ well     answers; tools: echo, pid, sleep, big, lines (what arrived on its stand
 garbage  as `well`, but with lines that are no JSON-RPC before each answer
 silent   reads, never answers
 exits    says why on standard error and ends at once
+noted    as `well`, and writes what it echoes to standard error too
 flood    as `well`, but answers a call of `big` with one line of 100 MB
 """
 
@@ -79,6 +80,8 @@ for line in sys.stdin:
     elif method == "tools/call":
         name, arguments = params["name"], params.get("arguments") or {}
         if name == "echo":
+            if mode == "noted":
+                print(arguments.get("text", ""), file=sys.stderr, flush=True)
             answer(request, text(arguments.get("text", "")))
         elif name == "pid":
             answer(request, text(str(os.getpid())))
