@@ -12,7 +12,6 @@ use satellite_core::credentials::Credentials;
 use satellite_core::exit::Exit;
 use satellite_core::id::{Incarnation, InstanceKey};
 use satellite_core::limits::{BACKEND_BODY_MAX_BYTES, TERMINATE_STUCK_MS};
-use satellite_core::log::{Level, LogLine};
 use satellite_core::view::View;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -192,13 +191,6 @@ where
             Effect::Log(line) => telemetry::log(&line),
             Effect::Exit(exit) => {
                 self.end_processes().await;
-                if !exit.error.is_empty() {
-                    let line = LogLine::new(Level::Fatal, exit.error.clone())
-                        .with("operation", "exit")
-                        .with("code", u32::from(exit.code))
-                        .with("hint", exit.hint.as_str());
-                    telemetry::log(&line);
-                }
                 return Performed::Ended(exit);
             }
         }

@@ -142,7 +142,7 @@ class Gate:
         return time.monotonic() - self.started
 
     def note(self, method, path):
-        plain = re.sub(r"/(sat|cmd)_[0-9a-f]+", "/{id}", path.split("?")[0])
+        plain = re.sub(r"/(sat|cmd|team)_[0-9a-f]+", "/{id}", path.split("?")[0])
         attempt = {"at": self.elapsed(), "what": f"{method} {plain}", "path": path}
         with self.lock:
             self.noted.append(attempt)

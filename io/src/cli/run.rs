@@ -47,18 +47,23 @@ pub(super) async fn run(arguments: &RunArguments, sources: Sources) -> Result<()
             tracing::warn!(operation = "settings", "{warning}");
         }
         let mut satellite = begin(&settings).await?;
-        Ok((satellite.until_told(&mut signals).await, satellite))
+        Ok((satellite.until_told(&mut signals).await, settings.backend_url))
     };
-    match outcome.await {
-        Ok((Ok(DONE), _)) => Ok(()),
-        Ok((Ok(code), _)) => Err(Exit { code, error: String::new(), hint: String::new() }),
-        // The log has said it, as its last line.
-        Ok((Err(exit), _)) => Err(Exit { error: String::new(), ..exit }),
-        Err(exit) => {
-            log_fatal(&exit);
-            Err(Exit { error: String::new(), ..exit })
+    let (exit, line) = match outcome.await {
+        Ok((Ok(DONE), _)) => return Ok(()),
+        Ok((Ok(code), _)) => return Err(Exit { code, error: String::new(), hint: String::new() }),
+        Ok((Err(exit), backend_url)) => {
+            let line = last_words("exit", &exit).with("backend_url", backend_url);
+            (exit, line)
         }
-    }
+        Err(exit) => {
+            let line = last_words("start", &exit);
+            (exit, line)
+        }
+    };
+    // Everything else that might log has ended: an exit nobody asked for has the last line.
+    telemetry::log(&line);
+    Err(Exit { error: String::new(), ..exit })
 }
 
 async fn begin(settings: &DaemonSettings) -> Result<Satellite, Exit> {
@@ -209,10 +214,9 @@ fn cannot(what: &str, error: &dyn std::fmt::Display) -> Exit {
     fault(format!("cannot {what}: {error}"), "check the limits of this user and machine")
 }
 
-fn log_fatal(exit: &Exit) {
-    let line = LogLine::new(Level::Fatal, exit.error.clone())
-        .with("operation", "start")
+fn last_words(operation: &'static str, exit: &Exit) -> LogLine {
+    LogLine::new(Level::Fatal, exit.error.clone())
+        .with("operation", operation)
         .with("code", u32::from(exit.code))
-        .with("hint", exit.hint.as_str());
-    telemetry::log(&line);
+        .with("hint", exit.hint.as_str())
 }
