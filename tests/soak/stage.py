@@ -187,7 +187,8 @@ class Stage:
 
     def start_backend(self):
         self.spawn("backend", ["backend", "--database-url", self.ready["database_url"],
-                               "--listen", f"127.0.0.1:{self.backend_port}"])
+                               "--listen", f"127.0.0.1:{self.backend_port}"],
+                   SATELLITE_ADMIN_TOKEN=self.ready["admin_token"])
         url = f"http://127.0.0.1:{self.backend_port}/api/health"
         eventually("the Backend", lambda: answers(url))
 
