@@ -94,7 +94,7 @@ impl Scenario {
                     stage.backend.serve("added-later", Behaviour::Steady.name());
                     stage.backend.command("sat_0", "configure", &json!({"event": "added"}));
                 });
-                stage.later(20 * MINUTE, |stage| {
+                stage.later(12 * MINUTE, |stage| {
                     stage.backend.remove("added-later");
                     stage.backend.command("sat_0", "configure", &json!({"event": "removed"}));
                 });
@@ -139,6 +139,8 @@ fn outage(stage: &mut Stage, calm: u64, random: &mut satellite_core::random::Ran
         2 => stage.backend.trouble = Some((503, Some(30))),
         _ => stage.backend.trouble = Some((429, None)),
     });
+    // A client keeps its server awake, and the server dies while nobody can be told.
+    stage.later(from + MINUTE, |stage| stage.want_all(0));
     stage.later(from + 2 * MINUTE, |stage| stage.kill_process(0));
     stage.later((from + 10 * MINUTE).min(calm), |stage| {
         stage.backend.is_down = false;
@@ -223,7 +225,8 @@ impl Run {
     pub fn failure(&self) -> Option<String> {
         let Violation { invariant, detail } = self.violation.as_ref()?;
         let (scenario, seed) = (self.scenario.name(), self.seed);
-        let (step, at) = (self.stage.trace.steps(), self.stage.now().to_iso());
+        let step = self.stage.trace.steps();
+        let at = self.stage.trace.last_at().unwrap_or_default().to_iso();
         Some(format!(
             "scenario={scenario} seed={seed} step={step} at={at}\n{invariant}: {detail}\n\
              replay: cargo sim run --seed {seed} --scenario {scenario}"

@@ -175,6 +175,16 @@ impl Stage {
         }
     }
 
+    /// Has a client want every instance of a satellite, whether it sleeps or not.
+    pub fn want_all(&mut self, satellite: usize) {
+        let control = self.satellites.get(satellite).and_then(|subject| subject.control.as_ref());
+        let keys: Vec<_> = control
+            .map_or_else(Vec::new, |control| control.view().instances.keys().cloned().collect());
+        for key in keys {
+            self.tell(satellite, Event::Wanted { key });
+        }
+    }
+
     /// Notes something in the trace that no machine was told.
     pub fn note(&mut self, satellite: usize, what: &str) {
         let name = self.satellites.get(satellite).map_or("stage", |subject| subject.name.as_str());

@@ -169,11 +169,8 @@ fn sweep(given: &BTreeMap<&str, &str>) -> Result<(), String> {
     };
     let mut failures = Vec::new();
     for scenario in scenarios {
-        let (name, seeds) = match scenario {
-            Any::Stage(scenario) => (scenario.name(), seeds),
-            #[cfg(feature = "net")]
-            Any::Net(scenario) => (scenario.name(), net_seeds),
-        };
+        let name = scenario.name();
+        let seeds = if name.starts_with("net-") { net_seeds } else { seeds };
         let (mut steps, mut failed) = (0, 0);
         for seed in from..from + seeds {
             let (trace, failure) = scenario.run(seed);

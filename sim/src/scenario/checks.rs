@@ -163,6 +163,9 @@ fn own(scenario: Scenario, stage: &Stage) -> Result<(), String> {
         Scenario::Outage => {
             let beats =
                 stage.backend.satellites.values().map(|row| row.heartbeats.len()).sum::<usize>();
+            if stage.satellites.iter().all(|satellite| satellite.crashes.is_empty()) {
+                return wrong("nothing crashed during the outage");
+            }
             // 110 of 120 minutes, two a minute.
             if beats < 200 { wrong("heartbeats are missing beyond the outage") } else { Ok(()) }
         }
