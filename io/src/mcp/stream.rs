@@ -1,5 +1,6 @@
 //! The answer to a call: plain JSON if it comes first, a stream of events if anything else does.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -79,15 +80,21 @@ pub(super) async fn answer(
     });
     let first = tokio::select! {
         biased;
-        Some(note) = next_note(&mut noted), if noted.is_some() => Some(event(note.get().as_bytes())),
-        answer = &mut work => return match answer {
-            Some(answer) if accepts.json => reply::json(StatusCode::OK, answer),
-            Some(answer) => event_stream(Body::from(event(&answer))),
-            None => reply::empty(StatusCode::ACCEPTED),
-        },
-        () = tokio::time::sleep(SILENCE), if accepts.events => Some(PING),
+        Some(note) = next_note(&mut noted), if noted.is_some() => event(note.get().as_bytes()),
+        answer = &mut work => {
+            let is_noted = noted.as_ref().is_some_and(|noted| !noted.is_empty());
+            return match answer {
+                Some(answer) if accepts.json && !is_noted => reply::json(StatusCode::OK, answer),
+                None if !is_noted => reply::empty(StatusCode::ACCEPTED),
+                answer => {
+                    let waiting = rest(noted.as_mut(), answer);
+                    events(Stream { waiting, noted: None, work: None })
+                }
+            };
+        }
+        () = tokio::time::sleep(SILENCE), if accepts.events => PING,
     };
-    events(work, noted, first)
+    events(Stream { waiting: VecDeque::from([first]), noted, work: Some(work) })
 }
 
 /// Carries out `plan` for one request of several: only its outcome is of interest.
@@ -124,19 +131,24 @@ async fn next_note(noted: &mut Option<mpsc::Receiver<Box<RawValue>>>) -> Option<
     }
 }
 
+/// What is left to say at a call's end: notifications that its last step left behind, and `answer`.
+fn rest(
+    noted: Option<&mut mpsc::Receiver<Box<RawValue>>>,
+    answer: Option<Vec<u8>>,
+) -> VecDeque<Bytes> {
+    let notes = noted.into_iter().flat_map(|noted| std::iter::from_fn(|| noted.try_recv().ok()));
+    let notes = notes.map(|note| event(note.get().as_bytes()));
+    notes.chain(answer.map(|answer| event(&answer))).collect()
+}
+
 /// A call whose answer goes into a stream.
 struct Stream {
-    first: Option<Bytes>,
+    waiting: VecDeque<Bytes>,
     noted: Option<mpsc::Receiver<Box<RawValue>>>,
     work: Option<Work>,
 }
 
-fn events(
-    work: Work,
-    noted: Option<mpsc::Receiver<Box<RawValue>>>,
-    first: Option<Bytes>,
-) -> Response {
-    let stream = Stream { first, noted, work: Some(work) };
+fn events(stream: Stream) -> Response {
     event_stream(Body::from_stream(unfold(stream, |mut stream| async move {
         let bytes = stream.next().await?;
         Some((Ok::<_, Infallible>(bytes), stream))
@@ -145,8 +157,8 @@ fn events(
 
 impl Stream {
     async fn next(&mut self) -> Option<Bytes> {
-        if let Some(first) = self.first.take() {
-            return Some(first);
+        if let Some(bytes) = self.waiting.pop_front() {
+            return Some(bytes);
         }
         let work = self.work.as_mut()?;
         let answer = tokio::select! {
@@ -158,7 +170,8 @@ impl Stream {
             () = tokio::time::sleep(PING_INTERVAL) => return Some(PING),
         };
         self.work = None;
-        answer.map(|answer| event(&answer))
+        self.waiting = rest(self.noted.as_mut(), answer);
+        self.waiting.pop_front()
     }
 }
 

@@ -30,6 +30,42 @@ async fn progress_comes_before_the_result_under_the_client_s_own_token() {
 }
 
 #[tokio::test]
+async fn progress_that_comes_together_with_the_result_is_not_lost() {
+    let mut world = World::start().await;
+    let session = world.session().await;
+    for early in 0..2 {
+        let (port, id) = (world.port, session.clone());
+        let reply = tokio::spawn(async move {
+            let headers = [bearer(), ("mcp-session-id", id.as_str())];
+            open(port, "POST", ONE, &headers, PROGRESS_CALL.as_bytes()).await
+        });
+        let call = world.lines.recv().await.unwrap();
+        let note = |progress: u32| {
+            json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": {
+                "progressToken": call["params"]["_meta"]["progressToken"], "progress": progress}})
+            .to_string()
+        };
+        let answer = json!({"jsonrpc": "2.0", "id": call["id"], "result": {"content": []}});
+        let together = format!("{}\n{}\n{answer}", note(1), note(2));
+        // With one ahead, the stream has begun when the others come.
+        let mut reply = if early == 1 {
+            world.say.send(note(0)).unwrap();
+            let mut reply = reply.await.unwrap();
+            assert_eq!(reply.event().await.unwrap()["params"]["progress"], 0);
+            world.say.send(together).unwrap();
+            reply
+        } else {
+            world.say.send(together).unwrap();
+            reply.await.unwrap()
+        };
+        assert_eq!(reply.event().await.unwrap()["params"]["progress"], 1);
+        assert_eq!(reply.event().await.unwrap()["params"]["progress"], 2);
+        assert_eq!(reply.event().await.unwrap()["id"], 7);
+        assert_eq!(reply.event().await, None);
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_or_cancels_takes_its_call_back() {
     let mut world = World::start().await;
     let session = world.session().await;
