@@ -266,6 +266,8 @@ fn discovering(
         Event::Listed { incarnation, inventory } if *incarnation == process.incarnation => {
             life.message = None;
             life.last_activity = cx.now;
+            // It answered the handshake and the lists: that is a health check like any other.
+            life.health = HealthStatus::Healthy;
             life.discovered(inventory, cx);
             life.started(process, purpose, cx);
             cx.moved(State::Online { process: *process, since: cx.now })
