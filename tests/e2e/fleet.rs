@@ -1,7 +1,7 @@
 //! Backend and daemon as programs of their own, with a gate between them.
 
 use std::net::TcpListener as StdListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -46,6 +46,7 @@ impl Fleet {
         let listen = format!("127.0.0.1:{backend_port}");
         let log = std::fs::File::create(scratch.0.join("backend.log")).expect("a log can be made");
         let backend = command(&["backend", "--database-url", database, "--listen", &listen])
+            .env("SATELLITE_ADMIN_TOKEN", ready["admin_token"].as_str().unwrap_or_default())
             .stdout(std::process::Stdio::null())
             .stderr(log)
             .spawn()
@@ -99,6 +100,30 @@ impl Fleet {
         daemon.wait().await.expect("it ends");
     }
 
+    /// The ready line of the `dev` that set everything up.
+    pub(crate) fn ready(&self) -> &Value {
+        &self.ready
+    }
+
+    /// The daemon's process id.
+    pub(crate) fn daemon_id(&self) -> u32 {
+        self.daemon.as_ref().and_then(Child::id).expect("the daemon runs")
+    }
+
+    /// A session with one server's own endpoint.
+    pub(crate) async fn session(&self, server: &str) -> Session {
+        let all = self.ready["instances"].as_array().expect("the ready line has instances");
+        let instance = all.iter().find(|instance| instance["server"] == server);
+        let text = |name| instance.and_then(|instance| instance[name].as_str());
+        let (url, token) = (text("instance_url"), text("instance_token"));
+        Session::open(url.expect("it has an address"), token.expect("it has a token")).await
+    }
+
+    /// The state directory of the daemon.
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
+    }
+
     /// Ends both.
     pub(crate) async fn stop(mut self) {
         for child in self.daemon.iter_mut().chain([&mut self.backend]) {
@@ -137,7 +162,8 @@ impl Fleet {
         eventually("the server", || self.try_pid(server)).await
     }
 
-    fn query(&self, sql: &str) -> Vec<String> {
+    /// Reads one column of the Backend's database, as text.
+    pub(crate) fn query(&self, sql: &str) -> Vec<String> {
         query(self.ready["database_url"].as_str().unwrap_or_default(), sql)
     }
 

@@ -1,11 +1,12 @@
-//! A listener in the Backend's place: it passes connections on to the Backend, or, while it is
-//! closed, notes what was asked and when, and hangs up.
+//! A listener in the Backend's place: it passes connections on to the Backend and keeps what was
+//! sent there, or, while it is closed, notes what was asked and when, and hangs up.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use tokio::io::AsyncReadExt;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -17,10 +18,24 @@ pub(crate) struct Attempt {
     pub(crate) what: String,
 }
 
+/// A request that was passed on.
+#[derive(Debug)]
+pub(crate) struct Passed {
+    /// Method and path.
+    pub(crate) what: String,
+    /// How long its body was.
+    pub(crate) bytes: usize,
+    pub(crate) body: Value,
+}
+
+/// What one connection carried to the Backend.
+type Carried = Arc<Mutex<Vec<u8>>>;
+
 /// The listener.
 pub(crate) struct Gate {
     open: watch::Sender<bool>,
     attempts: Arc<Mutex<Vec<Attempt>>>,
+    carried: Arc<Mutex<Vec<Carried>>>,
 }
 
 impl Gate {
@@ -29,13 +44,16 @@ impl Gate {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free");
         let (open, state) = watch::channel(true);
         let attempts = Arc::new(Mutex::new(Vec::new()));
-        let noted = Arc::clone(&attempts);
+        let carried = Arc::new(Mutex::new(Vec::new()));
+        let (noted, kept) = (Arc::clone(&attempts), Arc::clone(&carried));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, backend, state.clone(), Arc::clone(&noted)));
+                let carried = Carried::default();
+                lock(&kept).push(Arc::clone(&carried));
+                tokio::spawn(serve(stream, backend, state.clone(), Arc::clone(&noted), carried));
             }
         });
-        Gate { open, attempts }
+        Gate { open, attempts, carried }
     }
 
     /// Ends every connection; from here on the Backend is not reached.
@@ -52,10 +70,36 @@ impl Gate {
     pub(crate) fn attempts(&self) -> Vec<Attempt> {
         lock(&self.attempts).clone()
     }
+
+    /// The whole requests with bodies that were passed on, by connection.
+    pub(crate) fn passed(&self) -> Vec<Passed> {
+        let carried = lock(&self.carried).clone();
+        carried.iter().flat_map(|carried| requests(&lock(carried))).collect()
+    }
 }
 
-fn lock(attempts: &Mutex<Vec<Attempt>>) -> MutexGuard<'_, Vec<Attempt>> {
-    attempts.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The whole requests in what a connection carried, of those with a body.
+fn requests(mut carried: &[u8]) -> Vec<Passed> {
+    let mut requests = Vec::new();
+    while let Some(end) = carried.windows(4).position(|window| window == b"\r\n\r\n") {
+        let head = String::from_utf8_lossy(&carried[..end]).to_ascii_lowercase();
+        let mut lines = head.lines();
+        let what = lines.next().unwrap_or_default();
+        let length = lines.find_map(|line| line.strip_prefix("content-length:"));
+        let length = length.map_or(0, |length| length.trim().parse().expect("a length"));
+        let Some(body) = carried.get(end + 4..end + 4 + length) else { break };
+        if length > 0 {
+            let what = what.trim_end_matches(" http/1.1").to_string();
+            let body = serde_json::from_slice(body).expect("the satellite sends JSON");
+            requests.push(Passed { what, bytes: length, body });
+        }
+        carried = &carried[end + 4 + length..];
+    }
+    requests
 }
 
 async fn serve(
@@ -63,11 +107,26 @@ async fn serve(
     backend: SocketAddr,
     mut open: watch::Receiver<bool>,
     attempts: Arc<Mutex<Vec<Attempt>>>,
+    carried: Carried,
 ) {
     if *open.borrow_and_update() {
         let Ok(mut server) = TcpStream::connect(backend).await else { return };
+        let (mut asked, mut answers) = client.split();
+        let (mut answered, mut onward) = server.split();
+        let there = async {
+            let mut bytes = vec![0; 65_536];
+            while let Ok(read @ 1..) = asked.read(&mut bytes).await {
+                lock(&carried).extend_from_slice(&bytes[..read]);
+                onward.write_all(&bytes[..read]).await?;
+            }
+            onward.shutdown().await
+        };
+        let back = async {
+            tokio::io::copy(&mut answered, &mut answers).await?;
+            answers.shutdown().await
+        };
         tokio::select! {
-            _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+            _ = async { tokio::join!(there, back) } => {}
             _ = open.wait_for(|open| !open) => {}
         }
         return;

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::future::Future;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -222,6 +223,11 @@ pub(crate) fn query(database_url: &str, sql: &str) -> Vec<String> {
         })
     });
     rows.and_then(Iterator::collect).unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+/// States a measured figure, also where the output of tests that pass is held back.
+pub(crate) fn state(figure: &str) {
+    let _ = writeln!(std::io::stderr(), "figure: {figure}");
 }
 
 /// The last lines of a file, for a failure's message.

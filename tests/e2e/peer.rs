@@ -35,14 +35,12 @@ pub(crate) fn statuses(dev: &Dev, server: &str) -> Vec<String> {
     ))
 }
 
-async fn admin(dev: &Dev, method: reqwest::Method, path: &str, body: Option<Value>) -> Value {
-    let running = &dev.running;
-    let url = format!(
-        "{}/api/satellites/manage/{}/{path}",
-        running.text("/backend_url"),
-        running.text("/satellite_id")
-    );
-    let mut request = http().request(method, url).bearer_auth(running.text("/admin_token"));
+/// Asks the administration API of a Backend, which `ready` tells how to reach.
+async fn admin(ready: &Value, method: reqwest::Method, path: &str, body: Option<Value>) -> Value {
+    let text = |name: &str| ready[name].as_str().unwrap_or_default();
+    let url =
+        format!("{}/api/satellites/manage/{}/{path}", text("backend_url"), text("satellite_id"));
+    let mut request = http().request(method, url).bearer_auth(text("admin_token"));
     if let Some(body) = body {
         request = request.header("content-type", "application/json").body(body.to_string());
     }
@@ -56,17 +54,18 @@ async fn admin(dev: &Dev, method: reqwest::Method, path: &str, body: Option<Valu
 /// Sends the satellite a command; returns its id.
 pub(crate) async fn command(dev: &Dev, kind: &str, payload: Value) -> String {
     let body = json!({"command_type": kind, "priority": "immediate", "payload": payload});
-    let created = admin(dev, reqwest::Method::POST, "commands", Some(body)).await;
+    let created = admin(&dev.running.ready, reqwest::Method::POST, "commands", Some(body)).await;
     created["data"]["command"]["id"].as_str().expect("a command has an id").to_string()
 }
 
 /// What became of a command.
 pub(crate) async fn command_status(dev: &Dev, id: &str) -> String {
-    let command = admin(dev, reqwest::Method::GET, &format!("commands/{id}"), None).await;
+    let command =
+        admin(&dev.running.ready, reqwest::Method::GET, &format!("commands/{id}"), None).await;
     command["data"]["command"]["status"].as_str().expect("a command has a status").to_string()
 }
 
-/// The heartbeats the Backend holds, newest first.
-pub(crate) async fn heartbeats(dev: &Dev) -> Value {
-    admin(dev, reqwest::Method::GET, "heartbeats", None).await
+/// The heartbeats a Backend holds, newest first.
+pub(crate) async fn stored_heartbeats(ready: &Value) -> Value {
+    admin(ready, reqwest::Method::GET, "heartbeats", None).await
 }

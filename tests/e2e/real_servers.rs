@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Dev, Scratch, tools};
+use crate::harness::{Dev, Scratch, state, tools};
 use crate::mcp::sdk;
 
 /// What the servers need to download through a proxy that changes certificates; usually nothing.
@@ -19,7 +19,8 @@ fn environment() -> Value {
     env
 }
 
-/// Calls a server's tools straight over stdio and through the satellite; every tool is called.
+/// Calls a server's tools straight over stdio and through both ways into the satellite; every tool
+/// is called. Returns what came through the server's own address.
 async fn compare(
     dev: &Dev,
     name: &str,
@@ -27,7 +28,7 @@ async fn compare(
     calls: Value,
     reads: Value,
     differs: &[&str],
-) {
+) -> Value {
     let straight = sdk(&json!({
         "command": server["command"], "args": server["args"], "env": server["env"],
         "mode": "legacy", "calls": calls, "reads": reads,
@@ -37,6 +38,22 @@ async fn compare(
     let through = sdk(&json!({
         "url": instance["instance_url"], "token": instance["instance_token"],
         "mode": "legacy", "calls": calls, "reads": reads,
+    }))
+    .await;
+
+    let by_path: Vec<Value> = calls
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|call| {
+            let path = format!("{name}:{}", call["tool"].as_str().unwrap_or_default());
+            let arguments = json!({"tool_path": path, "arguments": call["arguments"]});
+            json!({"tool": "execute_mcp_tool", "arguments": arguments, "progress": call["progress"]})
+        })
+        .collect();
+    let executed = sdk(&json!({
+        "url": dev.running.text("/mcp_url"), "token": dev.running.text("/token"),
+        "mode": "legacy", "calls": by_path,
     }))
     .await;
 
@@ -52,14 +69,18 @@ async fn compare(
 
     for (index, call) in calls.as_array().into_iter().flatten().enumerate() {
         let tool = call["tool"].as_str().unwrap_or_default();
-        let (left, right) = (&straight["calls"][index], &through["calls"][index]);
-        if differs.contains(&tool) {
-            assert_eq!(shape(left), shape(right), "{name}: {tool}");
-        } else {
-            assert_eq!(left, right, "{name}: {tool}");
+        let expected = &straight["calls"][index];
+        for (way, got) in [("/i", &through["calls"][index]), ("/mcp", &executed["calls"][index])] {
+            if differs.contains(&tool) {
+                assert_eq!(shape(got), shape(expected), "{name}: {tool} through {way}");
+            } else {
+                assert_eq!(got, expected, "{name}: {tool} through {way}");
+            }
         }
     }
-    assert_eq!(straight["reads"], through["reads"], "{name}: resources");
+    assert_eq!(through["reads"], straight["reads"], "{name}: resources");
+    state(&format!("{name}: {} tools, {} calls alike", listed.len(), by_path.len()));
+    through
 }
 
 /// What is left of a result whose content depends on when and where it was made.
@@ -123,7 +144,14 @@ async fn every_tool_of_three_real_servers_answers_as_it_does_over_stdio() {
         "get-resource-reference",
     ];
     let reads = json!(["demo://resource/static/document/architecture.md", "demo://nothing"]);
-    compare(&dev, "everything", &everything, calls, reads, &own).await;
+    let got = compare(&dev, "everything", &everything, calls, reads, &own).await;
+    let steps: Vec<&Value> = got["calls"][14]["progress"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|seen| &seen[0])
+        .collect();
+    assert_eq!(steps, [1.0, 2.0, 3.0, 4.0, 5.0], "progress of the long-running operation");
 
     let at = |name: &str| format!("{files}/{name}");
     let megabyte: String = "0123456789abcde\n".repeat(65_536);
@@ -149,7 +177,9 @@ async fn every_tool_of_three_real_servers_answers_as_it_does_over_stdio() {
         {"tool": "get_file_info", "arguments": {"path": at("large.txt")}},
         {"tool": "read_file", "arguments": {"path": "/etc/passwd"}},
     ]);
-    compare(&dev, "files", &filesystem, calls, json!([]), &["get_file_info"]).await;
+    let got = compare(&dev, "files", &filesystem, calls, json!([]), &["get_file_info"]).await;
+    let text = got["calls"][3]["result"]["content"][0]["text"].as_str().unwrap_or_default();
+    assert!(text == megabyte, "{} of {} bytes arrived", text.len(), megabyte.len());
 
     let calls = json!([
         {"tool": "get_current_time", "arguments": {"timezone": "Europe/Berlin"}},
