@@ -133,6 +133,9 @@ pub const SESSIONS_MAX: usize = 20_000;
 pub const INTROSPECTION_CACHE_MS: u64 = 5 * MINUTE;
 /// How long an identity that was confirmed stays good while the Backend can't be asked.
 pub const INTROSPECTION_OUTAGE_MS: u64 = HOUR;
+/// How long a Backend that did not answer about an identity is not asked about it again, if the
+/// identity stays good meanwhile: else each call would wait for the Backend first.
+pub const INTROSPECTION_RETRY_MS: u64 = 30 * SECOND;
 /// Life of a cached refusal.
 pub const INTROSPECTION_NEGATIVE_CACHE_MS: u64 = 10 * SECOND;
 

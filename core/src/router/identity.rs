@@ -11,7 +11,7 @@ use crate::http::{HttpRequest, Method};
 use crate::id::{TeamId, UserId};
 use crate::limits::{
     BACKEND_TIMEOUT_MS, INTROSPECTION_CACHE_MS, INTROSPECTION_NEGATIVE_CACHE_MS,
-    INTROSPECTION_OUTAGE_MS,
+    INTROSPECTION_OUTAGE_MS, INTROSPECTION_RETRY_MS,
 };
 use crate::secret::Secret;
 use crate::time::{SECOND, Timestamp};
@@ -108,6 +108,8 @@ pub struct Known {
     pub verdict: Result<Arc<Subject>, Denial>,
     /// When the Backend was asked.
     pub asked: Timestamp,
+    /// When it was last asked in vain since then.
+    pub unanswered: Option<Timestamp>,
 }
 
 impl Known {
@@ -118,7 +120,8 @@ impl Known {
             Ok(_) => INTROSPECTION_CACHE_MS,
             Err(_) => INTROSPECTION_NEGATIVE_CACHE_MS,
         };
-        self.holds(now, life)
+        let is_spared = self.unanswered.is_some_and(|at| now.since(at) < INTROSPECTION_RETRY_MS);
+        self.holds(now, life) || is_spared && self.survives_outage(now)
     }
 
     /// Whether it may be used while the Backend can't be asked: nothing says that a token which
@@ -238,17 +241,26 @@ mod tests {
     fn what_is_known_of_a_token_ages_and_ends_with_it() {
         let asked = Timestamp(1_000_000);
         let mut subject = admit(&reply()).unwrap();
-        let refused = Known { verdict: Err(admit(&Introspection::inactive()).unwrap_err()), asked };
+        let refused = Known {
+            verdict: Err(admit(&Introspection::inactive()).unwrap_err()),
+            asked,
+            unanswered: None,
+        };
         assert!(refused.is_fresh(asked.after(INTROSPECTION_NEGATIVE_CACHE_MS - 1)));
         assert!(!refused.is_fresh(asked.after(INTROSPECTION_NEGATIVE_CACHE_MS)));
         assert!(!refused.survives_outage(asked));
-        let known = Known { verdict: Ok(Arc::new(subject.clone())), asked };
+        let known = Known { verdict: Ok(Arc::new(subject.clone())), asked, unanswered: None };
         assert!(known.is_fresh(asked.after(INTROSPECTION_CACHE_MS - 1)));
         assert!(!known.is_fresh(asked.after(INTROSPECTION_CACHE_MS)));
         assert!(known.survives_outage(asked.after(INTROSPECTION_CACHE_MS)));
         assert!(!known.survives_outage(Timestamp(2_000_000)), "its own end counts");
+        let tried = asked.after(INTROSPECTION_CACHE_MS);
+        let unanswered = Known { unanswered: Some(tried), ..known.clone() };
+        assert!(unanswered.is_fresh(tried.after(INTROSPECTION_RETRY_MS - 1)));
+        assert!(!unanswered.is_fresh(tried.after(INTROSPECTION_RETRY_MS)), "it is asked again");
+        assert!(!unanswered.is_fresh(Timestamp(2_000_000)), "its own end counts");
         subject.expires = None;
-        let endless = Known { verdict: Ok(Arc::new(subject)), asked };
+        let endless = Known { verdict: Ok(Arc::new(subject)), asked, unanswered: None };
         assert!(!endless.survives_outage(asked.after(INTROSPECTION_OUTAGE_MS)));
     }
 

@@ -87,12 +87,18 @@ impl Identities {
         let Ok(_permit) = self.asking.acquire().await else { return Err(unreachable_backend()) };
         match self.ask(token, backend, audience, clock).await {
             Some(verdict) => {
-                let known = Known { verdict: verdict.clone(), asked: clock.now() };
+                let known =
+                    Known { verdict: verdict.clone(), asked: clock.now(), unanswered: None };
                 *slot.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
                 verdict
             }
             None => match slot.known().filter(|known| known.survives_outage(clock.now())) {
-                Some(known) => known.verdict,
+                Some(known) => {
+                    let verdict = known.verdict.clone();
+                    let known = Known { unanswered: Some(clock.now()), ..known };
+                    *slot.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+                    verdict
+                }
                 None => Err(unreachable_backend()),
             },
         }
