@@ -53,6 +53,12 @@ async fn a_killed_daemon_comes_back_with_its_pairing_and_leaves_no_process() {
 async fn clients_are_served_while_the_backend_is_away_and_every_event_arrives_once() {
     let fleet = Fleet::start("outage", &json!({"mcpServers": {"well": peer("well")}})).await;
     let old = fleet.pid("well").await;
+    // The daemon's own first events have arrived, after those of the `dev` that paired: each daemon
+    // begins a range of numbers of its own.
+    eventually("the daemon's events", || async {
+        (fleet.events("mcp.server.started") == 2).then_some(())
+    })
+    .await;
     fleet.gate.close();
     let known = fleet.event_ids().len();
     let last = fleet.event_sequence().into_iter().max().unwrap_or_default();
