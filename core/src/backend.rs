@@ -12,6 +12,7 @@ pub mod instance_token;
 pub mod introspection;
 pub mod merge;
 mod owner;
+pub mod processes;
 pub mod queue;
 pub mod registration;
 pub mod registration_token;

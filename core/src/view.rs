@@ -7,6 +7,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use serde::de::IntoDeserializer;
+use serde::de::value::StrDeserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -175,6 +177,12 @@ impl InstanceStatus {
             InstanceStatus::RequiresReauth => "requires_reauth",
             InstanceStatus::PermanentlyFailed => "permanently_failed",
         }
+    }
+
+    /// The status spelled `text` on the wire, if there is one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text: StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
+        InstanceStatus::deserialize(text).ok()
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{ProcessInfo, StdioProcessMetric, SystemMetrics};
 use crate::id::TeamId;
-use crate::view::{HealthStatus, SatelliteStatus};
+use crate::view::SatelliteStatus;
 use crate::wire::decode;
 
 /// A heartbeat of any satellite, ours or not.
@@ -83,18 +83,5 @@ impl ReceivedHeartbeat {
             .as_ref()
             .and_then(|raw| decode("processes_by_team", raw.get().as_bytes()).ok())
             .unwrap_or_default()
-    }
-
-    /// How many processes it lists, and how many of them are healthy.
-    pub fn process_counts(&self) -> (u64, u64) {
-        let stdio = self.stdio_processes();
-        let healths = self
-            .processes
-            .iter()
-            .map(|process| process.health_status)
-            .chain(stdio.values().flatten().map(|process| process.health_status));
-        healths.fold((0, 0), |(all, healthy), health| {
-            (all + 1, healthy + u64::from(health == HealthStatus::Healthy))
-        })
     }
 }

@@ -1,11 +1,10 @@
 //! Heartbeats.
 
-mod processes;
-
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
+use satellite_core::backend::processes;
 use satellite_core::backend::registration::base_url;
 use satellite_core::id::SatelliteId;
 use satellite_core::time::IsoTime;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use satellite_core::backend::Owner;
 use satellite_core::id::{CommandId, InstallationId, SatelliteId, TeamId, UserId};
 use satellite_core::time::{HOUR, IsoTime, MINUTE, Timestamp};
+use satellite_core::view::InstanceStatus;
 use satellite_core::wire::command::{CommandStatus, Priority};
 use serde_json::json;
 
@@ -413,7 +414,7 @@ async fn an_event_counts_once_and_may_not_be_about_what_its_satellite_does_not_s
         let user = UserId::from(format!("user_{acme}"));
         let effect = |status: &str| EventEffect::Status {
             user_id: user.clone(),
-            status: status.to_owned(),
+            status: InstanceStatus::parse(status).unwrap(),
             message: None,
         };
         let about = |who: &SatelliteId, id: &str, status: &str, at: u64| EventRecord {
@@ -429,13 +430,14 @@ async fn an_event_counts_once_and_may_not_be_about_what_its_satellite_does_not_s
         let again = EventRecord { id: "evt_new".to_owned(), ..about(&satellite, "1", "error", 0) };
         assert_eq!(record(again).await.unwrap(), EventOutcome::Repeated("evt_1".to_owned()));
         record(about(&satellite, "0", "offline", 20)).await.unwrap();
+        record(about(&satellite, "3", "awaiting_user_config", 0)).await.unwrap();
         let foreign = record(about(&stranger, "2", "error", 0)).await.unwrap();
         assert_eq!(foreign, EventOutcome::Foreign);
         let instances = store.instances(installation.clone()).await.unwrap();
-        assert_eq!(instances[0].status, "online", "an earlier status that came late is no news");
+        assert_eq!(instances[0].status, "online", "neither late news nor the Backend's own word");
         let query = super::records::EventQuery { limit: 10, ..Default::default() };
         let events = store.events(query.clone()).await.unwrap();
-        assert_eq!(events.len(), 2);
+        assert_eq!(events.len(), 3);
         let rest = super::records::EventQuery { after: events[0].number, ..query };
         assert_eq!(store.events(rest).await.unwrap(), events[1..]);
     })

@@ -18,11 +18,12 @@ pub use events::{
     ClientActivity, EventEffect, EventOutcome, EventQuery, EventRecord, RequestLog, ServerLog,
     StoredEvent, ToolUse,
 };
-pub use health::{Heartbeat, HeartbeatRecord, Process, ReportedProcess, Retained, Retention};
+pub use health::{Heartbeat, HeartbeatRecord, Process, Retained, Retention};
 pub use json_text::JsonText;
+pub use satellite_core::backend::processes::ReportedProcess;
 pub use satellites::{
     AdminState, KeyHolder, KeyState, Registered, Registration, RegistrationToken, Satellite,
-    SatellitePatch, owner_of,
+    SatellitePatch, namesakes_of, owner_of,
 };
 pub use servers::{
     ConfigurationInput, Installation, InstallationPatch, Instance, Server, Tool, Tools,

@@ -39,7 +39,7 @@ fn effect(data: EventData) -> About {
         EventData::StatusChanged(it) => {
             let effect = EventEffect::Status {
                 user_id: it.user_id,
-                status: it.status.as_str().to_owned(),
+                status: it.status,
                 message: it.status_message,
             };
             about(it.installation_id, it.team_id, effect)

@@ -7,8 +7,8 @@ use satellite_core::time::IsoTime;
 
 use super::super::StoreError;
 use super::super::records::{
-    ClientActivity, EventEffect, EventOutcome, EventQuery, EventRecord, Satellite, StoredEvent,
-    Tool, Tools,
+    ClientActivity, EventEffect, EventOutcome, EventQuery, EventRecord, Installation, Satellite,
+    StoredEvent, Tool, Tools,
 };
 use super::health::upsert_process;
 use super::tables::Tables;
@@ -31,7 +31,7 @@ pub(in super::super) fn record_event(
     if event.is_foreign(&satellite, owner) {
         return Ok(EventOutcome::Foreign);
     }
-    let installation = installation.map(|found| found.id.clone());
+    let installation = installation.cloned();
     tables.last_event += 1;
     let stored = StoredEvent {
         number: tables.last_event,
@@ -53,7 +53,7 @@ fn perform(
     tables: &mut Tables,
     satellite: &Satellite,
     event: &EventRecord,
-    installation: Option<InstallationId>,
+    installation: Option<Installation>,
 ) {
     match (&event.effect, installation) {
         (EventEffect::None, _) => {}
@@ -67,32 +67,32 @@ fn perform(
         (EventEffect::Activity(activity), _) => client_activity(tables, event, activity),
         (_, None) => {}
         (EventEffect::Status { user_id, status, message }, Some(installation)) => {
-            let at = IsoTime(event.happened_at());
             let instance = tables.instances.values_mut().find(|instance| {
-                instance.installation_id == installation && instance.user_id == *user_id
+                instance.installation_id == installation.id && instance.user_id == *user_id
             });
-            if let Some(instance) = instance
-                && instance.status_updated_at.is_none_or(|last| last <= at)
-            {
-                instance.status = status.clone();
+            let Some(instance) = instance else { return };
+            let owner = (&installation.team_id, installation.satellite_id.as_ref());
+            let known = (instance.status.as_str(), instance.status_updated_at);
+            if let Some(at) = event.status_counts_from(satellite, owner, known, *status) {
+                instance.status = status.as_str().to_owned();
                 instance.status_message = message.clone();
-                instance.status_updated_at = Some(at);
+                instance.status_updated_at = Some(IsoTime(at));
                 instance.updated_at = IsoTime(event.now);
             }
         }
         (EventEffect::Logs(lines), Some(installation)) => {
             for (number, line) in lines.iter().enumerate() {
-                let row = (installation.clone(), line.clone());
+                let row = (installation.id.clone(), line.clone());
                 tables.server_logs.insert(format!("{}_{number}", event.id), row);
             }
         }
         (EventEffect::Requests(lines), Some(installation)) => {
             for (number, line) in lines.iter().enumerate() {
-                let row = (installation.clone(), line.clone());
+                let row = (installation.id.clone(), line.clone());
                 tables.request_logs.insert(format!("{}_{number}", event.id), row);
             }
         }
-        (EventEffect::Tools(found), Some(installation)) => tools(tables, &installation, found),
+        (EventEffect::Tools(found), Some(installation)) => tools(tables, &installation.id, found),
     }
 }
 

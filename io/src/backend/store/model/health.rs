@@ -7,7 +7,7 @@ use satellite_core::time::{IsoTime, Timestamp};
 
 use super::super::StoreError;
 use super::super::records::{
-    Heartbeat, HeartbeatRecord, Process, ReportedProcess, Retained, Retention, Satellite,
+    Heartbeat, HeartbeatRecord, JsonText, Process, ReportedProcess, Retained, Retention, Satellite,
 };
 use super::tables::Tables;
 
@@ -72,7 +72,8 @@ pub(super) fn upsert_process(
         health_status: told.health_status.clone(),
         performance_metrics: told
             .performance_metrics
-            .clone()
+            .as_ref()
+            .map(JsonText::of)
             .or_else(|| known?.performance_metrics.clone()),
         team_id: team.or_else(|| known?.team_id.clone()),
         error_message: told.error_message.clone(),

@@ -1,11 +1,12 @@
 //! Registration tokens, pairing and keys.
 
+use satellite_core::backend::registration::{Decision, decide};
 use satellite_core::time::IsoTime;
 
 use super::super::StoreError;
 use super::super::records::{
     AdminState, JsonText, KeyHolder, KeyState, Registered, Registration, RegistrationToken,
-    Satellite, owner_of,
+    Satellite, namesakes_of, owner_of,
 };
 use super::tables::{RetiredKey, Tables};
 
@@ -59,10 +60,13 @@ pub(in super::super) fn register_satellite(
     if token.expires_at <= now {
         return Ok(Registered::TokenExpired);
     }
-    let known = tables.satellites.values_mut().find(|known| known.name == registration.name);
-    if known.as_ref().is_some_and(|known| known.owner() != registration.owner) {
-        return Ok(Registered::NameTaken);
-    }
+    let same_name = |known: &&Satellite| known.name == registration.name;
+    let namesakes = namesakes_of(tables.satellites.values().filter(same_name));
+    let known = match decide(&registration.owner, &namesakes) {
+        Decision::Conflict => return Ok(Registered::NameTaken),
+        Decision::Create => None,
+        Decision::Replace(id) => tables.satellites.get_mut(&id),
+    };
     let again = known.is_some();
     let satellite = match known {
         Some(known) => {

@@ -1,7 +1,9 @@
 //! Events, and what each of them changes.
 
+use satellite_core::backend::status::{Reported, StatusReport, report};
 use satellite_core::id::{InstallationId, SatelliteId, TeamId, UserId};
 use satellite_core::time::{IsoTime, Timestamp};
+use satellite_core::view::InstanceStatus;
 use serde::Serialize;
 
 use super::{JsonText, ReportedProcess, Satellite, Tools};
@@ -52,10 +54,30 @@ impl EventRecord {
         })
     }
 
-    /// When it happened, by a clock that may go wrong: never in the future, or no later event of a
-    /// clock set right would count.
-    pub fn happened_at(&self) -> Timestamp {
-        self.timestamp.min(self.now)
+    /// From when `status` is that of an instance, if the instance takes it. `installation` is the
+    /// team and the pin of its installation, `known` its status so far and since when.
+    pub fn status_counts_from(
+        &self,
+        satellite: &Satellite,
+        installation: (&TeamId, Option<&SatelliteId>),
+        known: (&str, Option<IsoTime>),
+        status: InstanceStatus,
+    ) -> Option<Timestamp> {
+        let (team, bound_to) = installation;
+        let (known, since) = known;
+        let instance = Reported {
+            team,
+            bound_to,
+            status: InstanceStatus::parse(known).unwrap_or(InstanceStatus::Provisioning),
+            since: since.map(|since| since.0).unwrap_or_default(),
+        };
+        let named = self.team_id.as_ref().unwrap_or(team);
+        let owner = satellite.owner();
+        let (at, now) = (self.timestamp, self.now);
+        match report(&satellite.id, &owner, &instance, named, status, at, now) {
+            StatusReport::Takes(at) => Some(at),
+            StatusReport::Stale | StatusReport::Foreign | StatusReport::NotYours => None,
+        }
     }
 }
 
@@ -70,7 +92,7 @@ pub enum EventEffect {
         /// Whose.
         user_id: UserId,
         /// The status.
-        status: String,
+        status: InstanceStatus,
         /// Why.
         message: Option<String>,
     },

@@ -1,5 +1,6 @@
 //! Heartbeats, and the processes they tell of.
 
+use satellite_core::backend::processes::ReportedProcess;
 use satellite_core::id::{InstallationId, SatelliteId, TeamId};
 use satellite_core::time::{IsoTime, Timestamp};
 use serde::Serialize;
@@ -46,31 +47,6 @@ pub struct Heartbeat {
     pub version: Option<String>,
     /// When it arrived.
     pub timestamp: IsoTime,
-}
-
-/// A process as a heartbeat or an event tells of it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ReportedProcess {
-    /// Its id: unique for its satellite.
-    pub id: String,
-    /// The installation it belongs to, if named.
-    pub installation_id: Option<InstallationId>,
-    /// The team it belongs to, if named.
-    pub team_id: Option<TeamId>,
-    /// Its server's name.
-    pub server_name: String,
-    /// Its process id.
-    pub pid: Option<u32>,
-    /// `pending`, `starting`, `running`, `stopping`, `stopped` or `failed`.
-    pub status: String,
-    /// `healthy`, `unhealthy` or `unknown`.
-    pub health_status: String,
-    /// What it measured of itself.
-    pub performance_metrics: Option<JsonText>,
-    /// What went wrong.
-    pub error_message: Option<String>,
-    /// When it started, where that is known.
-    pub started_at: Option<Timestamp>,
 }
 
 /// A row of `satelliteProcesses`.

@@ -1,6 +1,7 @@
 //! Satellites, their keys, and the tokens that pair them.
 
 use satellite_core::backend::admission::serves_installation;
+use satellite_core::backend::registration::Namesake;
 use satellite_core::backend::{Owner, status};
 use satellite_core::id::{SatelliteId, TeamId};
 use satellite_core::time::{IsoTime, Timestamp};
@@ -12,6 +13,12 @@ use super::JsonText;
 /// Whom a row with this team is for.
 pub fn owner_of(team: Option<TeamId>) -> Owner {
     team.map_or(Owner::Global, Owner::Team)
+}
+
+/// Satellites of one name, as the rule on names sees them.
+pub fn namesakes_of<'a>(satellites: impl IntoIterator<Item = &'a Satellite>) -> Vec<Namesake> {
+    let namesake = |it: &Satellite| Namesake { id: it.id.clone(), owner: it.owner() };
+    satellites.into_iter().map(namesake).collect()
 }
 
 /// What an administrator decided about a satellite. No heartbeat changes it.

@@ -53,7 +53,7 @@ pub(in super::super) fn record_event(
             event.now.to_iso(),
         ],
     )?;
-    effect::perform(tx, &satellite, &event, installation.is_some())?;
+    effect::perform(tx, &satellite, &event, installation)?;
     Ok(EventOutcome::Recorded)
 }
 

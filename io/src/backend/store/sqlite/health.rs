@@ -109,7 +109,7 @@ pub(super) fn upsert_process(
             process.pid,
             process.status,
             process.health_status,
-            text(process.performance_metrics.as_ref()),
+            text(process.performance_metrics.as_ref().map(JsonText::of).as_ref()),
             team.map(TeamId::as_str),
             process.error_message,
             process.started_at.map(Timestamp::to_iso),

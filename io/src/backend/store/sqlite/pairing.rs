@@ -1,10 +1,13 @@
 //! Registration tokens, pairing and keys.
 
 use rusqlite::{Row, Transaction, params};
+use satellite_core::backend::registration::{Decision, decide};
+use satellite_core::id::SatelliteId;
 
 use super::super::StoreError;
 use super::super::records::{
-    JsonText, KeyHolder, KeyState, Registered, Registration, RegistrationToken, Satellite, owner_of,
+    JsonText, KeyHolder, KeyState, Registered, Registration, RegistrationToken, namesakes_of,
+    owner_of,
 };
 use super::row::{change, id, id_option, iso, list, moment, moment_option, one, text, texts};
 use super::satellites::{SATELLITE, read_satellite};
@@ -77,35 +80,37 @@ pub(in super::super) fn register_satellite(
         return Ok(Registered::TokenExpired);
     }
     let sql = format!("{SATELLITE} WHERE name = ?1");
-    let known = one(tx, &sql, [&registration.name], read_satellite)?;
-    if known.as_ref().is_some_and(|known| known.owner() != registration.owner) {
-        return Ok(Registered::NameTaken);
-    }
+    let namesakes = list(tx, &sql, [&registration.name], read_satellite)?;
+    let (satellite_id, again) = match decide(&registration.owner, &namesakes_of(&namesakes)) {
+        Decision::Conflict => return Ok(Registered::NameTaken),
+        Decision::Create => (registration.satellite_id.clone(), false),
+        Decision::Replace(id) => (id, true),
+    };
     let now = registration.now.to_iso();
-    let satellite_id = known.as_ref().map_or(&registration.satellite_id, |known| &known.id).clone();
     change(
         tx,
         r#"UPDATE "satelliteRegistrationTokens"
            SET used = 1, used_at = ?2, used_by_satellite_id = ?3 WHERE id = ?1"#,
         params![token.id, now, satellite_id.as_str()],
     )?;
-    match &known {
-        Some(known) => renew(tx, known, &registration, &now)?,
-        None => insert(tx, &token, &registration, &now)?,
+    if again {
+        renew(tx, &satellite_id, &registration, &now)?;
+    } else {
+        insert(tx, &token, &registration, &now)?;
     }
     let sql = format!("{SATELLITE} WHERE id = ?1");
     let satellite = one(tx, &sql, [satellite_id.as_str()], read_satellite)?
         .ok_or(StoreError::Missing("satellite"))?;
-    Ok(Registered::Paired { satellite: Box::new(satellite), again: known.is_some() })
+    Ok(Registered::Paired { satellite: Box::new(satellite), again })
 }
 
 fn renew(
     tx: &Transaction<'_>,
-    known: &Satellite,
+    known: &SatelliteId,
     registration: &Registration,
     now: &str,
 ) -> Result<(), StoreError> {
-    retire_keys(tx, "id", known.id.as_str(), "api_key_revoked", now)?;
+    retire_keys(tx, "id", known.as_str(), "api_key_revoked", now)?;
     change(
         tx,
         r#"UPDATE satellites
@@ -113,7 +118,7 @@ fn renew(
                api_key_hash = ?5, system_info = ?6, region = coalesce(?7, region), updated_at = ?8
            WHERE id = ?1"#,
         params![
-            known.id.as_str(),
+            known.as_str(),
             registration.satellite_url,
             JsonText::of(&registration.capabilities).as_str(),
             registration.api_key_lookup,

@@ -1,38 +1,52 @@
 //! What an event changes beside being recorded.
 
 use rusqlite::{Transaction, params};
-use satellite_core::id::{InstallationId, TeamId, UserId};
+use satellite_core::id::{InstallationId, SatelliteId, TeamId, UserId};
+use satellite_core::time::Timestamp;
+use satellite_core::view::InstanceStatus;
 
 use super::super::super::StoreError;
 use super::super::super::records::{
     ClientActivity, EventEffect, EventRecord, RequestLog, Satellite, ServerLog, ToolUse, Tools,
 };
 use super::super::health::upsert_process;
-use super::super::row::{change, int, text};
+use super::super::row::{change, int, moment_option, one, text};
 use crate::backend::store::records::JsonText;
 
-/// Performs the effect of `event`. One that is kept by installation needs a `known` one.
+/// An installation's team and pin, where the installation is known.
+type Owner<'a> = Option<(&'a TeamId, Option<&'a SatelliteId>)>;
+
+/// Performs the effect of `event`. One that is kept by installation needs a known one, of which
+/// `installation` is the team and the pin.
 pub(super) fn perform(
     tx: &Transaction<'_>,
     satellite: &Satellite,
     event: &EventRecord,
-    known: bool,
+    installation: Owner<'_>,
 ) -> Result<(), StoreError> {
-    match (&event.effect, &event.installation_id) {
+    match (&event.effect, event.installation_id.as_ref().zip(installation)) {
         (EventEffect::None, _) => Ok(()),
         (EventEffect::Process(process), _) => upsert_process(tx, satellite, process, event.now),
         (EventEffect::Use(used), _) => usage(tx, event, used),
         (EventEffect::Activity(activity), _) => client_activity(tx, event, activity),
         (_, None) => Ok(()),
-        (_, Some(_)) if !known => Ok(()),
-        (EventEffect::Status { user_id, status, message }, Some(installation)) => {
-            set_status(tx, event, installation, user_id, status, message.as_deref())
+        (EventEffect::Status { user_id, status, message }, Some((id, owner))) => {
+            let known = one(
+                tx,
+                r#"SELECT status, status_updated_at FROM "mcpServerInstances"
+                   WHERE installation_id = ?1 AND user_id = ?2"#,
+                [id.as_str(), user_id.as_str()],
+                |row| Ok((row.get::<_, String>(0)?, moment_option(row, "status_updated_at")?)),
+            )?;
+            let Some((known, since)) = known else { return Ok(()) };
+            match event.status_counts_from(satellite, owner, (&known, since), *status) {
+                Some(at) => set_status(tx, event, id, user_id, *status, message.as_deref(), at),
+                None => Ok(()),
+            }
         }
-        (EventEffect::Logs(lines), Some(installation)) => logs(tx, event, installation, lines),
-        (EventEffect::Requests(lines), Some(installation)) => {
-            requests(tx, event, installation, lines)
-        }
-        (EventEffect::Tools(found), Some(installation)) => tools(tx, event, installation, found),
+        (EventEffect::Logs(lines), Some((id, _))) => logs(tx, event, id, lines),
+        (EventEffect::Requests(lines), Some((id, _))) => requests(tx, event, id, lines),
+        (EventEffect::Tools(found), Some((id, _))) => tools(tx, event, id, found),
     }
 }
 
@@ -41,21 +55,21 @@ fn set_status(
     event: &EventRecord,
     installation: &InstallationId,
     user: &UserId,
-    status: &str,
+    status: InstanceStatus,
     message: Option<&str>,
+    at: Timestamp,
 ) -> Result<(), StoreError> {
     change(
         tx,
         r#"UPDATE "mcpServerInstances"
            SET status = ?3, status_message = ?4, status_updated_at = ?5, updated_at = ?6
-           WHERE installation_id = ?1 AND user_id = ?2
-             AND (status_updated_at IS NULL OR status_updated_at <= ?5)"#,
+           WHERE installation_id = ?1 AND user_id = ?2"#,
         params![
             installation.as_str(),
             user.as_str(),
-            status,
+            status.as_str(),
             message,
-            event.happened_at().to_iso(),
+            at.to_iso(),
             event.now.to_iso(),
         ],
     )?;
