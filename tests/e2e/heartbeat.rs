@@ -22,10 +22,14 @@ const MEMORY_TOLERANCE: f64 = 0.25;
 /// How far the disk's share may be from that of `df`, in points: others write meanwhile.
 const DISK_TOLERANCE: f64 = 0.5;
 
-/// The requests of this daemon that were heartbeats.
+/// The requests of this daemon that were heartbeats, in the order in which they were made: the gate
+/// knows them by connection.
 fn heartbeats(fleet: &Fleet) -> Vec<Passed> {
-    let passed = fleet.gate.passed();
-    passed.into_iter().filter(|request| request.what.ends_with("/heartbeat")).collect()
+    let mut passed = fleet.gate.passed();
+    passed.retain(|request| request.what.ends_with("/heartbeat"));
+    let uptime = |request: &Passed| request.body["system_metrics"]["uptime_seconds"].as_f64();
+    passed.sort_by(|one, other| uptime(one).partial_cmp(&uptime(other)).expect("uptimes compare"));
+    passed
 }
 
 /// What the kernel and `df` say.
