@@ -74,10 +74,7 @@ fn every_command_of_the_readme_is_one() {
     assert!(commands.len() >= 6, "{commands:?}");
     for command in commands {
         if let Err(error) = Arguments::try_parse_from(&command) {
-            let asked = matches!(
-                error.kind(),
-                clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion
-            );
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             assert!(asked, "{}: {error}", command.join(" "));
         }
     }
