@@ -89,11 +89,6 @@ impl Lifecycle {
         }
     }
 
-    /// Crashes since the satellite started.
-    pub fn crash_total(&self) -> u64 {
-        self.crashes.total()
-    }
-
     pub(super) fn used(&mut self, now: Timestamp, activity: Activity) {
         self.present = activity;
         self.last_activity = now;
