@@ -26,7 +26,7 @@ use alloc::vec::Vec;
 
 use statig::blocking::{IntoStateMachineExt, StateMachine};
 
-use crate::id::Incarnation;
+use crate::id::{CommandId, Incarnation};
 use crate::limits::Settings;
 use crate::process::{Ended, ProcessSpec, SpawnFailure};
 use crate::random::Random;
@@ -36,7 +36,7 @@ use crate::view::{InstanceStatus, Inventory};
 use crate::wire::event::EventData;
 use crate::{Deadline, Machine, Verdict};
 
-pub use lifecycle::Lifecycle;
+pub use lifecycle::{COMMAND_ID, Lifecycle};
 use lifecycle::{Context, Timing};
 pub use spec::Spec;
 pub use state::State;
@@ -133,10 +133,11 @@ pub enum Event {
 }
 
 /// Who asked for a restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Restart {
-    /// A command of the Backend.
-    Commanded,
+    /// This command of the Backend. The process that is started for it finds the id in its
+    /// environment, as [`COMMAND_ID`].
+    Commanded(CommandId),
     /// Its command line, environment or credentials changed.
     Reconfigured,
 }

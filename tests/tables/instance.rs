@@ -166,7 +166,7 @@ fn states() -> Vec<Way<Instance>> {
             }),
         ),
         way("stopping to restart", || {
-            online_then(vec![Event::RestartRequested(Restart::Commanded)])
+            online_then(vec![Event::RestartRequested(Restart::Commanded("cmd_1".into()))])
         }),
         way("stopping by command", || online_then(vec![Event::KillRequested])),
         way("stopping for shutdown", || online_then(vec![Event::DrainRequested])),
@@ -240,7 +240,7 @@ fn events() -> Vec<Occurrence<Instance>> {
             tool: String::from("read"),
             disabled: true,
         }),
-        event("restart requested", || Event::RestartRequested(Restart::Commanded)),
+        event("restart requested", || Event::RestartRequested(Restart::Commanded("cmd_1".into()))),
         event("kill requested", || Event::KillRequested),
         event("remove requested", || Event::RemoveRequested),
         event("drain requested", || Event::DrainRequested),

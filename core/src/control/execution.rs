@@ -92,7 +92,8 @@ impl Control {
                 self.feed_configuration(now, configuration::Event::RefreshRequested, out);
             }
             CommandType::Restart | CommandType::Spawn => {
-                let event = instance::Event::RestartRequested(Restart::Commanded);
+                let event =
+                    instance::Event::RestartRequested(Restart::Commanded(command.id.clone()));
                 let spawn = command.command_type == CommandType::Spawn;
                 self.touch(now, command.id, &payload, out, |instance| {
                     (!spawn || instance.state().process().is_none()).then(|| event.clone())

@@ -1,23 +1,26 @@
 //! What an instance knows beside its state, and when it next wants the time.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::crashes::Crashes;
 use super::state::{Process, Purpose, State};
-use super::{Effect, Spec};
-use crate::id::Incarnation;
+use super::{Effect, Restart, Spec};
+use crate::id::{CommandId, Incarnation};
 use crate::limits;
 use crate::process::ProcessSpec;
 use crate::random::Random;
 use crate::relay::Activity;
+use crate::secret::Secret;
 use crate::time::{SECOND, Timestamp};
 use crate::view::{HealthStatus, Inventory};
 use crate::{Deadline, Verdict};
 
 /// The relay watches the handshake itself; this is the margin after which it is not believed.
 const MARGIN_MS: u64 = 10 * SECOND;
+/// The variable by which a process knows the command that asked for it.
+pub const COMMAND_ID: &str = "SATELLITE_COMMAND_ID";
 /// How long a process whose pipes are closed may take to end by itself.
 pub(super) const LOST_MS: u64 = 2 * SECOND;
 
@@ -40,6 +43,8 @@ pub struct Lifecycle {
     pub(super) random: Random,
     pub(super) crashes: Crashes,
     pub(super) incarnation: Incarnation,
+    /// The command that asked for the next process.
+    pub(super) commanded_by: Option<CommandId>,
     /// Totals of the processes before the present one.
     pub(super) past: Activity,
     /// Totals of the present process.
@@ -74,6 +79,7 @@ impl Lifecycle {
             random,
             crashes: Crashes::default(),
             incarnation: Incarnation::default(),
+            commanded_by: None,
             past: Activity::default(),
             present: Activity::default(),
         }
@@ -113,8 +119,25 @@ impl Lifecycle {
         State::Connecting { process, purpose, until }
     }
 
-    pub(super) fn process_spec(&self) -> Option<ProcessSpec> {
-        self.spec.process.as_ref().ok().cloned()
+    /// A restart was asked for: what crashed before does not count, and the next process is told
+    /// by which command it is started.
+    pub(super) fn start_afresh(&mut self, restart: &Restart) {
+        self.crashes.forget();
+        self.commanded_by = match restart {
+            Restart::Commanded(command) => Some(command.clone()),
+            Restart::Reconfigured => None,
+        };
+    }
+
+    /// What to start. One process alone is told of the command that asked for it: those that
+    /// follow are started for other reasons.
+    pub(super) fn process_spec(&mut self) -> Option<ProcessSpec> {
+        let commanded_by = self.commanded_by.take();
+        let mut process = self.spec.process.as_ref().ok().cloned()?;
+        process.env.extend(
+            commanded_by.map(|command| (COMMAND_ID.to_string(), Secret::new(command.as_str()))),
+        );
+        Some(process)
     }
 
     pub(super) fn discovery_until(now: Timestamp) -> Timestamp {

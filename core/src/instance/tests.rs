@@ -161,7 +161,10 @@ fn the_fourth_crash_is_final_until_a_command_brings_it_back() {
         ]
     );
     assert!(matches!(life.event(Event::Wanted), Verdict::Ignored(_)));
-    assert_eq!(life.event(Event::RestartRequested(Restart::Commanded)), Verdict::Moved);
+    assert_eq!(
+        life.event(Event::RestartRequested(Restart::Commanded("cmd_1".into()))),
+        Verdict::Moved
+    );
     life.start();
     life.later(SECOND).exit();
     assert_eq!(life.instance.state().name(), "restarting");
@@ -271,4 +274,25 @@ fn removal_leaves_nothing_and_reports_the_end() {
     life.exit();
     assert_eq!(life.words(), ["stopping->removed", "mcp.server.stopped", "release", "removed"]);
     assert_eq!(life.event(Event::Wanted), Verdict::Refused(Refusal::Unknown));
+}
+
+#[test]
+fn a_commanded_process_knows_its_command_and_the_next_one_does_not() {
+    let mut life = Life::online();
+    life.event(Event::RestartRequested(Restart::Commanded("cmd_7".into())));
+    life.exit();
+    let command = |life: &Life| {
+        life.last.iter().find_map(|effect| match effect {
+            Effect::Spawn { process, .. } => {
+                Some(process.env.iter().find(|(name, _)| name == COMMAND_ID).cloned())
+            }
+            _ => None,
+        })
+    };
+    let told = command(&life).expect("a process is started").expect("it is told the command");
+    assert_eq!(told.1.expose(), "cmd_7");
+    life.exit();
+    life.later(MINUTE).event(Event::Tick);
+    assert_eq!(life.event(Event::Placed), Verdict::Moved);
+    assert_eq!(command(&life), Some(None), "it is started because the other crashed");
 }

@@ -196,8 +196,8 @@ impl blocking::Superstate<Lifecycle> for Superstate<'_> {
     ) -> Outcome<State> {
         match self {
             Superstate::Resting | Superstate::Pending => match event {
-                Event::RestartRequested(_) => {
-                    life.crashes.forget();
+                Event::RestartRequested(restart) => {
+                    life.start_afresh(restart);
                     cx.moved(State::Waiting { since: cx.now, purpose: Purpose::Commanded })
                 }
                 Event::RemoveRequested => cx.moved(State::Removed),
@@ -321,8 +321,8 @@ fn alive(
             life.health = if *answered { HealthStatus::Healthy } else { HealthStatus::Unhealthy };
             cx.handled()
         }
-        Event::RestartRequested(_) => {
-            life.crashes.forget();
+        Event::RestartRequested(restart) => {
+            life.start_afresh(restart);
             let then = Then::Restart { purpose: Purpose::Commanded };
             cx.moved(State::Stopping { process: *process, then })
         }
@@ -383,11 +383,11 @@ fn stopping(
             Then::Remove => cx.refused(Refusal::Unknown),
             Then::Restart { .. } | Then::Recover { .. } => cx.ignored("a start is due"),
         },
-        Event::RestartRequested(_) => {
+        Event::RestartRequested(restart) => {
             if matches!(then, Then::Stop { reason: StopReason::Shutdown }) {
                 return cx.refused(Refusal::Draining);
             }
-            life.crashes.forget();
+            life.start_afresh(restart);
             *then = Then::Restart { purpose: Purpose::Commanded };
             cx.handled()
         }
