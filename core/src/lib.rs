@@ -47,6 +47,7 @@ pub mod router;
 pub mod secret;
 pub mod server;
 pub mod session;
+pub mod sse;
 pub mod time;
 pub mod view;
 pub mod wire;

@@ -3,18 +3,23 @@
 //! `cargo fuzz run json_rpc` (with a nightly, or with `RUSTC_BOOTSTRAP=1`) looks for new inputs;
 //! what it finds goes into `corpus/` and is replayed by `cargo test` from then on.
 
+pub mod credentials;
 pub mod json_rpc;
 pub mod mcp_json;
 pub mod retry_after;
+pub mod sse;
 pub mod wire;
 
 /// A target's body.
 pub type Body = fn(&[u8]);
 
 /// Every target by name, which is also that of its file and of its corpus.
-pub const TARGETS: [(&str, Body); 4] = [
+pub const TARGETS: [(&str, Body); 7] = [
+    ("credentials", credentials::run),
     ("json_rpc", json_rpc::run),
     ("mcp_json", mcp_json::run),
     ("registration_token", wire::registration_token),
+    ("retry_after", retry_after::run),
+    ("sse", sse::run),
     ("wire", wire::wire),
 ];

@@ -43,6 +43,21 @@ fn replay(target: &str) {
 }
 
 #[test]
+fn credentials_keep_their_promises_on_their_corpus() {
+    replay("credentials");
+}
+
+#[test]
+fn retry_after_keeps_its_promises_on_its_corpus() {
+    replay("retry_after");
+}
+
+#[test]
+fn server_sent_events_keep_their_promises_on_their_corpus() {
+    replay("sse");
+}
+
+#[test]
 fn json_rpc_keeps_its_promises_on_its_corpus() {
     replay("json_rpc");
 }

@@ -1,7 +1,5 @@
 //! A small MCP client over Streamable HTTP, for `satellite tools` and `satellite call`.
 
-mod sse;
-
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,9 +8,9 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use satellite_core::http::HttpFailure;
 use satellite_core::limits::{DISCOVERY_PAGES_MAX, MESSAGE_MAX_BYTES};
 use satellite_core::secret::Secret;
+use satellite_core::sse::Events;
 use serde_json::{Value, json};
 
-use self::sse::Events;
 use crate::exit::{Exit, UNREACHABLE, fault, usage};
 use crate::http_client::{Chunks, HttpClient, read_whole};
 
@@ -95,7 +93,7 @@ impl<C: HttpClient> McpClient<C> {
         }
         let mut events = Events::new(MESSAGE_MAX_BYTES);
         while let Some(chunk) = self.patiently(next(&mut body)).await? {
-            for data in events.take(&chunk).map_err(|problem| fault(problem, ""))? {
+            for data in events.take(&chunk).map_err(|problem| fault(problem.to_string(), ""))? {
                 let message = parse(&data)?;
                 if let Some(answer) = self.answer(&message, id) {
                     return answer;

@@ -1,0 +1,25 @@
+//! The decoder of the credentials file.
+
+use satellite_core::credentials::Credentials;
+
+/// Decodes any bytes: what is accepted means the same when it is written and read again, and what
+/// is refused is said without the key.
+///
+/// # Panics
+///
+/// When a promise is broken.
+pub fn run(data: &[u8]) {
+    match Credentials::decode(data) {
+        Ok(Some(credentials)) => {
+            let written = credentials.encode();
+            assert_eq!(Credentials::decode(&written), Ok(Some(credentials.clone())));
+            assert_eq!(credentials.encode(), written);
+            let shown = format!("{credentials:?}");
+            let key = credentials.api_key.expose();
+            // A short key may be part of any word.
+            assert!(key.len() < 16 || !shown.contains(key), "the key is shown");
+        }
+        Ok(None) => assert!(serde_json::from_slice::<serde_json::Value>(data).is_ok()),
+        Err(error) => assert!(!error.is_empty()),
+    }
+}
