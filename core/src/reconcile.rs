@@ -68,6 +68,8 @@ pub fn plan<'a>(
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests {
     use alloc::sync::Arc;
     use alloc::vec;
@@ -75,7 +77,7 @@ mod tests {
     use super::*;
     use crate::view::{InstanceAddress, ServerNames, Transport};
 
-    fn spec(team: &str, installation: &str, user: &str, path: Option<&str>) -> Spec {
+    pub(super) fn spec(team: &str, installation: &str, user: &str, path: Option<&str>) -> Spec {
         Spec {
             key: InstanceKey {
                 team: team.into(),

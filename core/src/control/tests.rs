@@ -1,5 +1,7 @@
 //! The whole machine against a Backend of a few lines: what it asks, and what it does.
 
+mod configuring;
+
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;

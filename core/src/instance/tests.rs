@@ -1,5 +1,8 @@
 //! Given, when, then: one life after another, told by the events that make it up.
 
+mod crash_window;
+mod idle;
+
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;

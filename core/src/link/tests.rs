@@ -1,3 +1,4 @@
+mod model;
 mod polling;
 mod properties;
 mod starting;
