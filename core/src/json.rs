@@ -3,6 +3,7 @@
 //! Values that nobody here interprets stay the bytes they were. [`parse`] is the only way in: it
 //! checks encoding, depth and envelope, and whatever it returns is valid JSON throughout.
 
+mod codes;
 mod depth;
 mod envelope;
 mod keys;
@@ -11,13 +12,16 @@ mod rewrite;
 #[cfg(test)]
 mod tests;
 
+pub use codes::{
+    CODE_INTERNAL_ERROR, CODE_INVALID_PARAMS, CODE_INVALID_REQUEST, CODE_METHOD_NOT_FOUND,
+    CODE_PARSE_ERROR,
+};
 pub use depth::{TooDeep, check_depth};
 pub use envelope::{Answer, Fault, Id, Invalid, Message, Parsed, elements, parse};
 pub(crate) use envelope::{number, present, text_of};
 pub use keys::check_keys;
 pub use line::{append_one_line, one_line};
 pub use rewrite::{
-    Ambiguous, CODE_INTERNAL_ERROR, CODE_INVALID_PARAMS, CODE_INVALID_REQUEST,
-    CODE_METHOD_NOT_FOUND, CODE_PARSE_ERROR, ProgressToken, append_string, error_object,
-    notification_line, progress_token, replaced, request_line, response, span_within,
+    Ambiguous, ProgressToken, append_string, error_object, notification_line, progress_token,
+    replaced, request_line, response, span_within,
 };

@@ -5,14 +5,18 @@
 
 pub mod authorise;
 pub mod catalogue;
+pub mod denial;
 pub mod dispatch;
 pub mod identity;
 pub mod meta_tools;
 pub mod outcome;
 pub mod protocol;
 pub mod resources;
+pub mod scope;
 pub mod search;
 
-pub use authorise::{Denial, DenialKind, instance_by_token, router_access};
+pub use authorise::{instance_by_token, router_access};
 pub use catalogue::Catalogue;
-pub use identity::{Audience, Scope, Subject};
+pub use denial::{Denial, DenialKind};
+pub use identity::{Audience, Subject};
+pub use scope::Scope;

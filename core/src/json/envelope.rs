@@ -10,8 +10,8 @@ use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::codes::{CODE_INVALID_REQUEST, CODE_PARSE_ERROR};
 use super::depth::check_depth;
-use super::rewrite::{CODE_INVALID_REQUEST, CODE_PARSE_ERROR};
 use crate::limits::{MESSAGE_BATCH_MAX, MESSAGE_MAX_DEPTH};
 
 /// What a text turned out to be.

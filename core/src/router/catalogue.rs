@@ -7,7 +7,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::authorise::{self, Denial, DenialKind};
+use super::authorise;
+use super::denial::{Denial, DenialKind};
 use super::identity::Subject;
 use crate::id::{InstallationId, InstanceKey, UserId};
 use crate::view::{InstanceStatus, InstanceView, Resource, Tool, View};

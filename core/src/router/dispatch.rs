@@ -9,12 +9,14 @@ use alloc::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::authorise::{self, Denial, DenialKind};
+use super::authorise;
 use super::catalogue::Catalogue;
-use super::identity::{Scope, Subject};
+use super::denial::{Denial, DenialKind};
+use super::identity::Subject;
 use super::meta_tools::{self, MetaCall};
 use super::protocol::{self, list_result, object, raw};
 use super::resources;
+use super::scope::Scope;
 use crate::id::InstanceKey;
 use crate::time::Timestamp;
 use crate::view::{InstanceView, View};

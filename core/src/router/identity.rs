@@ -6,7 +6,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::authorise::{Denial, DenialKind};
+use super::denial::{Denial, DenialKind};
+use super::scope::Scope;
 use crate::http::{HttpRequest, Method};
 use crate::id::{TeamId, UserId};
 use crate::limits::{
@@ -17,25 +18,6 @@ use crate::secret::Secret;
 use crate::time::{SECOND, Timestamp};
 use crate::wire::introspection::{Introspection, IntrospectionRequest};
 use crate::wire::{encode, path};
-
-/// A permission that an access token carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scope {
-    /// See what there is.
-    Read,
-    /// Call tools.
-    Execute,
-}
-
-impl Scope {
-    /// The wire's spelling.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Scope::Read => "mcp:read",
-            Scope::Execute => "mcp:tools:execute",
-        }
-    }
-}
 
 /// A user, as a valid access token names it.
 #[derive(Clone, Debug, PartialEq, Eq)]

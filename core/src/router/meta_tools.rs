@@ -9,11 +9,11 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::authorise::{Denial, DenialKind};
 use super::catalogue::ListedTool;
-use super::identity::Scope;
+use super::denial::{Denial, DenialKind};
 use super::protocol::{object, raw, to_raw, tool_text};
 use super::resources::{namespaced, replace_token};
+use super::scope::Scope;
 use super::search::{EVERYTHING, EVERYTHING_MAX, Found, Hit, LIMIT_DEFAULT, LIMIT_MAX};
 
 /// The result of `tools/list`.

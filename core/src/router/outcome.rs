@@ -6,7 +6,7 @@ use alloc::string::String;
 
 use serde_json::value::RawValue;
 
-use super::authorise::{Denial, DenialKind, Presentation};
+use super::denial::{Denial, DenialKind, Presentation};
 use super::dispatch::Form;
 use super::protocol::{raw, tool_error};
 use crate::json::{self, CODE_INVALID_PARAMS, CODE_INVALID_REQUEST, CODE_METHOD_NOT_FOUND};

@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::authorise::{Denial, DenialKind};
 use super::catalogue::{Catalogue, RESOURCE_SEPARATOR};
+use super::denial::{Denial, DenialKind};
 use super::protocol::{list_result, object, raw, to_raw, tool_text};
 use crate::json;
 use crate::view::Resource;

@@ -84,7 +84,8 @@ pub(super) fn record(value: &Value) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn cell(value: &Value) -> String {
+/// A value on one line, without anything that a terminal would obey.
+pub(super) fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::from("-"),
         // What a server or a satellite says may hold anything; a terminal must not obey it.

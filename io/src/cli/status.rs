@@ -54,10 +54,18 @@ pub(super) async fn run(arguments: &StatusArguments) -> Result<(), Exit> {
         return if is_ready { Ok(()) } else { Err(fault("", "")) };
     }
     output::line(&format!("satellite  {base}  {}", if is_ready { "ready" } else { "not ready" }));
-    output::line(&indented(&ready));
+    for reason in ready["reasons"].as_array().into_iter().flatten() {
+        output::line(&format!("    {}", output::cell(reason)));
+    }
+    if let Some(counts) = counts(&ready["instances"]) {
+        output::line(&format!("    instances: {counts}"));
+    }
     let connection = link["connection_status"].as_str().unwrap_or("unknown");
     let url = link["backend_url"].as_str().unwrap_or_default();
     output::line(&format!("backend    {url}  {connection}"));
+    if let Some(last) = round_trip(&ready["backend"]) {
+        output::line(&format!("    {last}"));
+    }
     if let Some(error) = link["error_message"].as_str() {
         output::line(&format!("    {error}"));
     }
@@ -126,9 +134,18 @@ fn instances(installations: &Value) -> Vec<Value> {
     rows.collect()
 }
 
-fn indented(value: &Value) -> String {
-    let lines = output::record(value);
-    lines.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+/// The instances by status, e.g. `2 online, 1 error`.
+fn counts(instances: &Value) -> Option<String> {
+    let by_status = instances.as_object()?.iter();
+    let counts: Vec<String> =
+        by_status.map(|(status, count)| format!("{} {status}", output::cell(count))).collect();
+    Some(if counts.is_empty() { String::from("none") } else { counts.join(", ") })
+}
+
+/// The last round trip to the Backend, in words.
+fn round_trip(backend: &Value) -> Option<String> {
+    let (age, took) = (backend["age_ms"].as_u64()?, backend["round_trip_ms"].as_u64()?);
+    Some(format!("last answer {} s ago, after {took} ms", age / 1_000))
 }
 
 #[cfg(test)]
@@ -143,5 +160,15 @@ mod tests {
         ]));
         assert_eq!(rows, [json!({"server": "files", "status": "online", "reason": null})]);
         assert!(instances(&Value::Null).is_empty());
+    }
+
+    #[test]
+    fn what_the_satellite_says_of_itself_is_put_in_words() {
+        assert_eq!(counts(&json!({"error": 1, "online": 2})).as_deref(), Some("1 error, 2 online"));
+        assert_eq!(counts(&json!({})).as_deref(), Some("none"));
+        assert_eq!(counts(&Value::Null), None);
+        let answered = json!({"age_ms": 2_500, "round_trip_ms": 3, "state": "polling"});
+        assert_eq!(round_trip(&answered).as_deref(), Some("last answer 2 s ago, after 3 ms"));
+        assert_eq!(round_trip(&json!({"age_ms": null})), None);
     }
 }

@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use satellite_core::json::{self, Answer, Id};
-use satellite_core::router::authorise::Presentation;
+use satellite_core::router::denial::Presentation;
 use satellite_core::router::outcome::CODE_UNAVAILABLE;
 use satellite_core::router::{Denial, DenialKind, Scope};
 use serde::Serialize;

@@ -13,7 +13,7 @@ use satellite_core::json::{self, Answer, Id, Message, Parsed};
 use satellite_core::router::dispatch::{self, Form, Step};
 use satellite_core::router::outcome::{CODE_UNAVAILABLE, Told, no_method, told_of_denial};
 use satellite_core::router::protocol::{self, Revision};
-use satellite_core::router::{Catalogue, Denial, DenialKind, authorise, meta_tools, search};
+use satellite_core::router::{Catalogue, Denial, DenialKind, denial, meta_tools, search};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -299,7 +299,7 @@ pub(super) async fn step(
             told_of_denial(&denial, form)
         }
         Err(denial) => match denial.kind.presentation() {
-            authorise::Presentation::Http { .. } => return Err(denial),
+            denial::Presentation::Http { .. } => return Err(denial),
             _ => told_of_denial(&denial, form),
         },
     }))

@@ -1,3 +1,5 @@
+use alloc::string::String;
+
 use super::*;
 use crate::id::{SatelliteId, TeamId};
 use crate::router::catalogue::tests::{instance, subject, token, view};
