@@ -63,7 +63,7 @@ fn turns() -> impl Strategy<Value = Vec<(Turn, u64)>> {
         1 => Just(Turn::CannotSpawn),
         1 => Just(Turn::StaysSilent),
         1 => Just(Turn::Killed),
-        1 => prop_oneof![Just(Restart::Commanded), Just(Restart::Reconfigured)]
+        1 => prop_oneof![Just(Restart::Commanded("c".into())), Just(Restart::Reconfigured)]
             .prop_map(Turn::Restarted),
     ];
     let lived = prop_oneof![
@@ -186,7 +186,7 @@ proptest! {
                     true
                 }
                 Turn::Restarted(by) => {
-                    life.later(lived).event(Event::RestartRequested(*by));
+                    life.later(lived).event(Event::RestartRequested(by.clone()));
                     life.ends_as_told();
                     model.crashes.clear();
                     // It holds its place: the next process follows at once.
@@ -197,7 +197,7 @@ proptest! {
             };
             if !lives {
                 prop_assert_eq!(
-                    life.event(Event::RestartRequested(Restart::Commanded)),
+                    life.event(Event::RestartRequested(Restart::Commanded("c".into()))),
                     Verdict::Moved
                 );
                 model.crashes.clear();
