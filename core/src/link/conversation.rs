@@ -39,6 +39,11 @@ pub(super) struct Conversation {
     pub(super) feed: Feed,
     /// Failures in a row, of registrations or of polls.
     pub(super) failures: u32,
+    /// Whether a heartbeat has brought the next poll forward since the last one that failed, and
+    /// since the last poll that succeeded.
+    pub(super) hastened: bool,
+    /// Until when the Backend has asked for no poll.
+    pub(super) spared_until: Timestamp,
     pub(super) last_error: Option<String>,
     pub(super) last_answer: Option<(Timestamp, u64)>,
 }
@@ -97,6 +102,8 @@ impl Conversation {
             granted: BTreeSet::new(),
             feed: Feed::default(),
             failures: 0,
+            hastened: false,
+            spared_until: Timestamp::default(),
             last_error: None,
             last_answer: None,
         }
@@ -265,6 +272,7 @@ impl Conversation {
                 self.note_answer(answer, context);
                 let could_hold = self.granted.contains(POLL_WAIT);
                 let outcome = self.heartbeat_answered(answer, context);
+                self.hasten(turn, answer, context);
                 // From here on the Backend holds polls: one is sent at once, since a command would
                 // otherwise wait for the rest of the interval.
                 if may_hold

@@ -15,8 +15,8 @@ use crate::credentials::Credentials;
 use crate::http::{HttpAnswer, HttpFailure, HttpRequest};
 use crate::id::CommandId;
 use crate::limits::{
-    POLL_IMMEDIATE_MS, POLL_LIMIT, POLL_MAINTENANCE_MS, POLL_QUIET_MS, POLL_TIMEOUT_MS,
-    POLL_WAIT_MAX_SECONDS,
+    BACKOFF_MAX_MS, BACKOFF_MIN_MS, HEARTBEAT_INTERVAL_MS as RETURN_MAX_MS, POLL_IMMEDIATE_MS,
+    POLL_LIMIT, POLL_MAINTENANCE_MS, POLL_QUIET_MS, POLL_TIMEOUT_MS, POLL_WAIT_MAX_SECONDS,
 };
 use crate::log::{Level, LogLine};
 use crate::request::Channel;
@@ -157,6 +157,7 @@ impl Conversation {
             );
         }
         self.failures = 0;
+        self.hastened = false;
         self.last_error = None;
         self.note_verified(context);
         if !reply.commands.is_empty() {
@@ -186,6 +187,8 @@ impl Conversation {
     ) -> Outcome<State> {
         self.failures = self.failures.saturating_add(1);
         let wait = backoff::after_failures(self.failures, asked_ms, &mut self.random);
+        let asked_ms = asked_ms.unwrap_or(0).min(BACKOFF_MAX_MS);
+        self.spared_until = context.now.after(asked_ms);
         context.log(
             LogLine::new(Level::Warn, "The command poll failed")
                 .with("error", &error)
@@ -217,6 +220,32 @@ impl Conversation {
                 .collect();
         }
         context.handled()
+    }
+
+    /// A heartbeat that comes through after polls have failed says that the Backend is back: the next
+    /// poll comes forward to a moment drawn from the next [2 s, 30 s], instead of up to 300 s after.
+    ///
+    /// Heartbeats of a fleet are spread over 30 s and so are their polls then, so that it does not
+    /// return as one (`cargo sim fleet` shows the curve). A poll never comes sooner than 2 s after
+    /// its failure, nor sooner than a `Retry-After` said; and it comes forward once in a row of
+    /// failures, or again after a heartbeat that failed too: where heartbeats are answered and polls
+    /// are not, the backoff stands.
+    pub(super) fn hasten(
+        &mut self,
+        turn: &mut Turn,
+        answer: &Result<HttpAnswer, HttpFailure>,
+        context: &Context<'_>,
+    ) {
+        if !answer.as_ref().is_ok_and(HttpAnswer::is_success) {
+            self.hastened = false;
+        } else if let Turn::Due { at } = turn
+            && self.failures > 0
+            && !self.hastened
+        {
+            self.hastened = true;
+            let soon = context.now.after(self.random.between(BACKOFF_MIN_MS, RETURN_MAX_MS));
+            *at = soon.max(self.spared_until).min(*at);
+        }
     }
 
     fn unpair(&mut self, reason: &str, context: &mut Context<'_>) -> Outcome<State> {

@@ -6,6 +6,8 @@
 //! | start to start, as the Backend guides: 2..60 s, in maintenance 2..300 s | [`pace`] |
 //! | after the n-th failure in a row 2 s to min(300 s, 2·2^n s), one success resets | [`pause`] |
 //! | `Retry-After` lengthens a pause, to 300 s at most | [`pause`] |
+//! | a heartbeat that comes through while polls fail brings the next forward to 2..30 s from then | [`Model::granted`] |
+//! | … once, until a heartbeat fails or a poll succeeds; never before `Retry-After` | [`Model::granted`] |
 //! | a held poll is followed at once; an early empty reply was not held | [`Model::answered`] |
 //! | 404 before the first 2xx: the flat path | [`Model::answered`] |
 //! | only two typed refusals end the pairing | [`Model::answered`] |
@@ -64,6 +66,10 @@ pub(super) struct Model {
     pub(super) granted: bool,
     /// Neither a failure nor maintenance nor the very first poll: the Backend may hold.
     calm: bool,
+    /// A heartbeat has brought the next poll forward.
+    hastened: bool,
+    /// Not before this, said `Retry-After`.
+    spared_until: u64,
     flat: bool,
     scoped_works: bool,
     last_poll: Option<u64>,
@@ -78,6 +84,8 @@ impl Model {
             failures: 0,
             granted: false,
             calm: false,
+            hastened: false,
+            spared_until: 0,
             flat: false,
             scoped_works: false,
             last_poll: None,
@@ -116,6 +124,7 @@ impl Model {
                 let waited_whole = now.saturating_sub(began) >= wait_seconds * 1_000;
                 let held = wait_seconds > 0 && !maintenance && (brings_news || waited_whole);
                 self.failures = 0;
+                self.hastened = false;
                 self.calm = !maintenance;
                 self.scoped_works |= !self.flat;
                 self.last_poll = Some(began);
@@ -147,7 +156,9 @@ impl Model {
     fn failed(&mut self, now: u64, asks: Asks) {
         self.failures += 1;
         self.calm = false;
-        let (shortest, longest) = pause(self.failures, asked_ms(asks, now));
+        let asked = asked_ms(asks, now);
+        let (shortest, longest) = pause(self.failures, asked);
+        self.spared_until = now + if asked > 300_000 { 300_000 } else { asked };
         self.phase = Phase::Waiting { start: now + shortest..=now + longest };
     }
 
@@ -162,10 +173,24 @@ impl Model {
             let at = now.min(*start.start());
             *start = at..=at;
         }
+        if let Phase::Waiting { start } = &mut self.phase
+            && self.failures > 0
+            && !self.hastened
+        {
+            self.hastened = true;
+            let moment = |after: u64| (now + after).max(self.spared_until).min(*start.start());
+            *start = moment(2_000)..=moment(30_000);
+        }
+    }
+
+    /// A heartbeat was answered with an error, or not at all.
+    pub(super) fn heartbeat_failed(&mut self) {
+        self.hastened = false;
     }
 
     /// A heartbeat was answered with a refusal.
     pub(super) fn heartbeat_refused(&mut self, status: u16, error: &str) {
+        self.heartbeat_failed();
         if matches!(status, 401 | 403) && ["api_key_revoked", "satellite_deleted"].contains(&error)
         {
             self.phase = Phase::Unpaired;

@@ -263,3 +263,30 @@ fn a_backend_that_begins_to_hold_polls_is_asked_at_once() {
     let (_, http) = bench.sent();
     assert!(http.path.contains("wait=25"), "{}", http.path);
 }
+
+#[test]
+fn a_heartbeat_that_comes_through_brings_the_next_poll_forward_but_not_again_and_again() {
+    let mut bench = Bench::paired();
+    for _ in 0..9 {
+        bench.answer(503, "");
+        bench.wait();
+    }
+    let mut busy = answer(503, "");
+    busy.retry_after = Some("100".to_string());
+    bench.reply(Ok(busy));
+    let due =
+        |bench: &Bench| bench.link.next_deadline().expect("a poll is due").at.since(bench.now);
+    let beat = |bench: &mut Bench, status| {
+        bench.feed(Event::HeartbeatAnswered { answer: Ok(answer(status, "{}")) });
+    };
+    beat(&mut bench, 200);
+    assert_eq!(due(&bench), 100_000, "the Backend asked to be spared");
+    bench.wait();
+    bench.answer(503, "");
+    let backoff = due(&bench);
+    beat(&mut bench, 200);
+    assert_eq!(due(&bench), backoff, "heartbeats are answered and polls are not");
+    beat(&mut bench, 502);
+    beat(&mut bench, 200);
+    assert!((2_000..=30_000.min(backoff)).contains(&due(&bench)), "the Backend is back");
+}

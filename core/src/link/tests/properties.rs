@@ -212,6 +212,7 @@ impl Pair {
                 self.compare();
             }
             Step::HeartbeatFailed => {
+                self.model.heartbeat_failed();
                 self.bench.feed(Event::HeartbeatAnswered { answer: Err(HttpFailure::TimedOut) });
                 self.compare();
             }
