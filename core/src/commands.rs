@@ -2,6 +2,7 @@
 //! first, and its one result is sent until the Backend confirms it.
 
 mod admission;
+mod payload;
 mod results;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use crate::wire;
 use crate::wire::command::{Command, CommandResult, CommandStatus, Priority, Unreadable};
 
 pub use admission::{Admission, Known, admit};
+pub use payload::Payload;
 use results::Results;
 
 /// An event of the command queue.

@@ -31,6 +31,7 @@ pub mod heartbeat;
 pub mod http;
 pub mod id;
 pub mod instance;
+pub mod journal;
 pub mod json;
 pub mod limits;
 pub mod link;

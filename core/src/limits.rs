@@ -62,6 +62,13 @@ pub const EVENT_BATCH_MAX_BYTES: usize = 512 * 1024;
 /// Bytes of events kept while the Backend is away.
 pub const EVENT_QUEUE_MAX_BYTES: usize = 64 * 1024 * 1024;
 
+/// What may be appended to the journal beyond its last rewriting's length before it is rewritten.
+pub const JOURNAL_SLACK_BYTES: usize = 1024 * 1024;
+/// Wait after the journal could not be written.
+pub const JOURNAL_RETRY_MS: u64 = 30 * SECOND;
+/// Largest journal that is read; several times what the bounds of its content allow.
+pub const JOURNAL_MAX_BYTES: u64 = 512 * 1024 * 1024;
+
 /// Longest MCP message from a child or a client.
 pub const MESSAGE_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Deepest nesting of a message.

@@ -23,6 +23,8 @@ pub enum Channel {
     Configuration,
     /// Command results.
     Result,
+    /// Acknowledgements of commands.
+    Acknowledgement,
     /// Events.
     Events,
     /// Heartbeats.

@@ -86,10 +86,10 @@ impl Daemon {
         // A token is a secret that is not needed any more once there is a pairing.
         let registration_token =
             settings.registration_token.clone().filter(|_| stored.credentials.is_none());
-        let Stored { credentials, configuration } = stored;
+        let Stored { credentials, configuration, journal, boot } = stored;
         // The receiver is in this function's hands.
-        let _ =
-            inbox.send(Event::Started(Start { credentials, registration_token, configuration }));
+        let start = Start { credentials, registration_token, configuration, journal, boot };
+        let _ = inbox.send(Event::Started(start));
         let ending = tokio::spawn(driver::run(control, events, clock, world));
         let heartbeat = beat(
             settings.core.clone(),

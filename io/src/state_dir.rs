@@ -1,5 +1,6 @@
 //! What survives a restart, in one directory of mode 0700 that one daemon at a time owns.
 
+mod journal;
 mod seal;
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
@@ -7,13 +8,16 @@ use std::future::Future;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use satellite_core::control::Record;
 use satellite_core::credentials::Credentials;
 use sha2::{Digest, Sha256};
 
 use crate::exit::{Exit, fault, usage};
+
+use journal::JournalFile;
+pub use journal::boot;
 
 /// The pairing, in the field's own form.
 const CREDENTIALS: &str = "backend.key.json";
@@ -43,6 +47,7 @@ struct Inner {
     marker: String,
     /// Seals the configuration: its key is derived from that of the Backend.
     credentials: Mutex<Option<Credentials>>,
+    journal: Mutex<JournalFile>,
     /// The lock ends with it.
     _lock: File,
 }
@@ -54,6 +59,10 @@ pub struct Stored {
     pub credentials: Option<Credentials>,
     /// The last good configuration, as the Backend sent it.
     pub configuration: Option<Vec<u8>>,
+    /// The journal; empty if there is none.
+    pub journal: Vec<u8>,
+    /// Names the run of this machine's kernel; empty where it cannot be known.
+    pub boot: String,
 }
 
 impl StateDir {
@@ -97,6 +106,7 @@ impl StateDir {
             path: path.to_owned(),
             marker: hex(&hash.finalize()[..8]),
             credentials: Mutex::new(None),
+            journal: Mutex::new(JournalFile::new(path)),
             _lock: lock,
         };
         Ok(StateDir { inner: Arc::new(inner) })
@@ -151,7 +161,12 @@ impl StateDir {
                 .ok()
         });
         self.remember(credentials.clone());
-        Ok(Stored { credentials, configuration })
+        let journal = self.journal().load();
+        Ok(Stored { credentials, configuration, journal, boot: boot() })
+    }
+
+    fn journal(&self) -> MutexGuard<'_, JournalFile> {
+        self.inner.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remember(&self, credentials: Option<Credentials>) {
@@ -162,7 +177,8 @@ impl StateDir {
         let directory = &self.inner.path;
         match record {
             Record::Credentials(credentials) => {
-                write_whole(directory, CREDENTIALS, &credentials.encode())?;
+                write_whole(directory, CREDENTIALS, &credentials.encode())
+                    .map_err(|error| not_written(directory, CREDENTIALS, &error))?;
                 self.remember(Some(credentials));
                 Ok(())
             }
@@ -171,7 +187,10 @@ impl StateDir {
                     self.inner.credentials.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let credentials = credentials.ok_or("there is no pairing to seal it with")?;
                 write_whole(directory, CONFIGURATION, &seal::seal(&credentials, raw)?)
+                    .map_err(|error| not_written(directory, CONFIGURATION, &error))
             }
+            Record::Journal { bytes, sync } => self.journal().append(&bytes, sync),
+            Record::JournalRewrite(bytes) => self.journal().rewrite(&bytes),
             Record::Unpaired => {
                 self.remember(None);
                 for name in [CREDENTIALS, CONFIGURATION] {
@@ -233,25 +252,24 @@ fn new_identity(directory: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     let identity = hex(&bytes).into_bytes();
-    write_whole(directory, IDENTITY, &identity).map_err(io::Error::other)?;
+    write_whole(directory, IDENTITY, &identity)?;
     Ok(identity)
 }
 
 /// Replaces a file as a whole: after a crash there is the old one or the new one.
-fn write_whole(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), String> {
-    let path = directory.join(name);
+fn write_whole(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let temporary = directory.join(format!("{name}.tmp"));
-    let write = || {
-        // Left by a crash, it may have another mode.
-        let _ = std::fs::remove_file(&temporary);
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, &path)?;
-        sync_directory(directory)
-    };
-    write().map_err(|error| format!("cannot write {}: {error}", path.display()))
+    // Left by a crash, it may have another mode.
+    let _ = std::fs::remove_file(&temporary);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, directory.join(name))?;
+    sync_directory(directory)
+}
+
+fn not_written(directory: &Path, name: &str, error: &io::Error) -> String {
+    format!("cannot write {}: {error}", directory.join(name).display())
 }
 
 fn sync_directory(directory: &Path) -> io::Result<()> {

@@ -18,7 +18,7 @@ impl Control {
         // Numbers go on from one life of the daemon to the next without being kept anywhere.
         let random = self.random.fork("outbox");
         self.outbox = outbox::Outbox::starting_at(now.0, &self.settings, random);
-        let Start { credentials, registration_token, configuration } = start;
+        let Start { credentials, registration_token, configuration, .. } = start;
         let paired = credentials.is_some();
         let started = link::Event::Started { credentials, registration_token };
         let verdict = self.feed_link(now, started, out);
@@ -52,7 +52,7 @@ impl Control {
             Channel::Events => {
                 self.feed_outbox(now, outbox::Event::Answered { request, answer }, out)
             }
-            Channel::Heartbeat => Verdict::Refused(Refusal::Unknown),
+            Channel::Acknowledgement | Channel::Heartbeat => Verdict::Refused(Refusal::Unknown),
         }
     }
 

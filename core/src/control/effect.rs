@@ -13,7 +13,8 @@ use crate::request::RequestKey;
 /// An effect of the control machine. They are performed in order.
 #[derive(Debug)]
 pub enum Effect {
-    /// Write a record and sync it before the next effect; answered by `Persisted`.
+    /// Write a record before the next effect, and sync it unless the record says otherwise; answered
+    /// by `Persisted`, in the order of writing.
     Persist(Record),
     /// Send a request to the Backend; answered by `Answered`.
     Send {
@@ -63,6 +64,16 @@ pub enum Record {
     Configuration(Vec<u8>),
     /// The pairing is void: remove the credentials.
     Unpaired,
+    /// Append to the journal.
+    Journal {
+        /// Whole lines of it.
+        bytes: Vec<u8>,
+        /// Whether they must outlive a power cut before this is answered; a killed process they
+        /// outlive in any case.
+        sync: bool,
+    },
+    /// Replace the journal as a whole: after a crash there is the old one or this one.
+    JournalRewrite(Vec<u8>),
 }
 
 impl Record {
@@ -72,6 +83,7 @@ impl Record {
             Record::Credentials(_) => "credentials",
             Record::Configuration(_) => "configuration",
             Record::Unpaired => "unpaired",
+            Record::Journal { .. } | Record::JournalRewrite(_) => "journal",
         }
     }
 }

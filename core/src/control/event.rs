@@ -122,4 +122,9 @@ pub struct Start {
     pub registration_token: Option<Secret>,
     /// The last good configuration, as the Backend sent it.
     pub configuration: Option<Vec<u8>>,
+    /// The journal as it was found; empty if there is none.
+    pub journal: Vec<u8>,
+    /// Names the run of the machine's kernel: where it has changed, what was not synced may be
+    /// lost. Empty if it is not known.
+    pub boot: String,
 }

@@ -5,14 +5,13 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Control, Effect};
 use crate::Deadline;
-use crate::commands::{self, Outcome};
+use crate::commands::{self, Outcome, Payload};
 use crate::configuration;
-use crate::id::{CommandId, InstallationId, InstanceKey, TeamId, UserId};
+use crate::id::{CommandId, InstanceKey};
 use crate::instance::{self, Restart, Spec, State};
 use crate::log::{Level, LogLine};
 use crate::time::{MINUTE, Timestamp};
@@ -53,20 +52,6 @@ impl Executions {
     }
 }
 
-/// The payloads of every command, in one: which fields matter follows from the command.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Payload {
-    event: Option<String>,
-    action: Option<String>,
-    check_type: Option<String>,
-    installation_id: Option<InstallationId>,
-    team_id: Option<TeamId>,
-    user_id: Option<UserId>,
-    tool_name: Option<String>,
-    is_disabled: Option<bool>,
-}
-
 impl Control {
     pub(super) fn execute(&mut self, now: Timestamp, command: Command, out: &mut Vec<Effect>) {
         out.push(Effect::Log(
@@ -74,11 +59,10 @@ impl Control {
                 .with("operation", command.command_type.as_str())
                 .with("commandId", command.id.as_str()),
         ));
-        let payload = Value::Object(command.payload.clone());
-        let payload: Payload = match serde_json::from_value(payload) {
+        let payload = match Payload::read(&command.payload) {
             Ok(payload) => payload,
             Err(error) => {
-                let outcome = Outcome::failed(now, format!("payload is not readable: {error}"));
+                let outcome = Outcome::failed(now, error);
                 self.complete(now, command.id, outcome, out);
                 return;
             }

@@ -59,7 +59,7 @@ impl World {
     }
 
     fn event(&mut self, event: Event) -> Verdict {
-        let mut out = Vec::new();
+        let (mut out, mut answers) = (Vec::new(), Vec::new());
         let verdict = self.control.handle(self.now, event, &mut out);
         for effect in out {
             match effect {
@@ -69,13 +69,16 @@ impl World {
                 }
                 Effect::Persist(record) => {
                     self.persisted.push(record.name());
-                    self.event(Event::Persisted { record: record.name(), outcome: Ok(()) });
+                    answers.push(Event::Persisted { record: record.name(), outcome: Ok(()) });
                 }
                 Effect::Spawn { key, incarnation, .. } => self.spawned.push((key, incarnation)),
                 Effect::Terminate { incarnation, .. } => self.terminated.push(incarnation),
                 Effect::Exit(exit) => self.exit = Some(exit),
                 Effect::Relist { .. } | Effect::Log(_) => {}
             }
+        }
+        for answer in answers {
+            self.event(answer);
         }
         verdict
     }

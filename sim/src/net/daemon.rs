@@ -34,7 +34,12 @@ pub(super) async fn run(seed: u64, world: World) -> turmoil::Result {
         host: Peers::new(world.clone()),
         store: Store(world.clone()),
         sampler: Still,
-        stored: Stored { credentials: disk.credentials, configuration: disk.configuration },
+        stored: Stored {
+            credentials: disk.credentials,
+            configuration: disk.configuration,
+            journal: disk.journal,
+            boot: String::from("a machine that never stops"),
+        },
         clock: Clock::starting_at(now()),
         seed: Random::new(seed ^ boot).next(),
     };

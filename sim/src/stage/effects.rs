@@ -31,7 +31,8 @@ impl Stage {
                 let Some(subject) = self.satellites.get_mut(satellite) else { return };
                 let name = record.name();
                 subject.disk.write(record);
-                self.tell(satellite, Event::Persisted { record: name, outcome: Ok(()) });
+                // An event of its own, after all effects of this one.
+                self.word(satellite, 0, Event::Persisted { record: name, outcome: Ok(()) });
             }
             Effect::Send { request, http } => self.send(satellite, request, http),
             Effect::Spawn { key, incarnation, process } => {

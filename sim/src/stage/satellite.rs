@@ -16,6 +16,8 @@ pub struct Disk {
     pub credentials: Option<Credentials>,
     /// The last good configuration.
     pub configuration: Option<Vec<u8>>,
+    /// The journal.
+    pub journal: Vec<u8>,
 }
 
 impl Disk {
@@ -25,6 +27,8 @@ impl Disk {
             Record::Credentials(credentials) => self.credentials = Some(credentials),
             Record::Configuration(bytes) => self.configuration = Some(bytes),
             Record::Unpaired => self.credentials = None,
+            Record::Journal { bytes, sync: _ } => self.journal.extend_from_slice(&bytes),
+            Record::JournalRewrite(bytes) => self.journal = bytes,
         }
     }
 }
@@ -83,6 +87,8 @@ impl Satellite {
             credentials: self.disk.credentials.clone(),
             registration_token: Some(Secret::new(self.token.as_str())),
             configuration: self.disk.configuration.clone(),
+            journal: self.disk.journal.clone(),
+            boot: String::from("a machine that never stops"),
         }
     }
 }

@@ -42,6 +42,11 @@ macro_rules! kinds {
             /// Every type there is.
             pub const KINDS: &'static [&'static str] = &[$($kind),*];
 
+            /// The type spelled `kind`, or nothing but an empty one if there is no such.
+            pub fn known_kind(kind: &str) -> &'static str {
+                EventData::KINDS.iter().find(|known| **known == kind).copied().unwrap_or_default()
+            }
+
             /// The event's type.
             pub fn kind(&self) -> &'static str {
                 match self {

@@ -1,0 +1,168 @@
+//! What the conversation with the Backend must remember across a crash, in one append-only file:
+//! events until they are confirmed, commands from receipt to confirmed result, tool switches.
+//!
+//! # The file
+//!
+//! One entry a line: the CRC-32 of the JSON in eight hexadecimal digits, a space, the JSON. A line
+//! that is cut short or does not match its checksum is no entry. At the end of the file that is a
+//! torn tail, before other entries it is damage; either way the lines around it are used, what is
+//! missing becomes a gap record, and the file is written anew before anything is appended.
+//!
+//! # When it is synced
+//!
+//! Appended means handed to the kernel: it outlives a killed process. Synced means `fdatasync`: it
+//! outlives a power cut.
+//!
+//! | what | appended | synced |
+//! |---|---|---|
+//! | an event | when it is emitted | before the batch that first carries it is sent |
+//! | a command | when it is received | before it is acknowledged and may begin |
+//! | its beginning | before it is executed | likewise |
+//! | its result | when it ends | before the result is sent |
+//! | confirmations, tool switches | when they happen | with whatever is synced next |
+//! | the end of the daemon | last | at once |
+//!
+//! So a power cut loses at most events of the window that was open, and the next start says so in a
+//! gap record.
+//!
+//! # Its size
+//!
+//! It is rewritten, atomically, when what was appended since the last rewriting exceeds that by
+//! [`crate::limits::JOURNAL_SLACK_BYTES`]; what it then holds is bounded as the outbox and the
+//! remembered commands are.
+
+mod checksum;
+mod codec;
+mod recovery;
+
+use alloc::boxed::Box;
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::id::{CommandId, EventId, InstallationId, TeamId, UserId};
+use crate::time::Timestamp;
+use crate::wire::command::Command;
+
+pub use codec::{Condition, Scan, condition, encode, scan};
+pub use recovery::{Pending, Recovered, StoredCommand, recover};
+
+/// An entry of the journal.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// A daemon began. Everything emitted and not synced before is in doubt if the machine started
+    /// anew in between.
+    Started {
+        /// Names the run of the machine's kernel; empty if it is not known.
+        boot: String,
+    },
+    /// The daemon ended in order.
+    Ended,
+    /// An event was emitted. As the Backend will get it.
+    Event(Box<RawValue>),
+    /// Events were dropped; their numbers are the gap's from here on.
+    Gap(Gap),
+    /// Events up to this number may have been sent.
+    Sending {
+        /// The number.
+        through: u64,
+    },
+    /// The Backend has the events up to this number, or never will.
+    Confirmed {
+        /// The number.
+        through: u64,
+    },
+    /// A command was received.
+    Received {
+        /// The command, with the fields of its payload that its execution reads.
+        command: Command,
+        /// When.
+        at: Timestamp,
+    },
+    /// A command's execution begins.
+    Begun {
+        /// The command.
+        id: CommandId,
+        /// When.
+        at: Timestamp,
+    },
+    /// A command has ended.
+    Finished {
+        /// The command.
+        id: CommandId,
+        /// The result, as the Backend will get it.
+        result: Box<RawValue>,
+    },
+    /// The Backend has confirmed a command's result, or will never take it.
+    Reported {
+        /// The command.
+        id: CommandId,
+    },
+    /// An administrator switched a tool.
+    ToolSwitched(ToolSwitch),
+}
+
+/// Events that were dropped, in their place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The id of the event that tells of it.
+    pub id: EventId,
+    /// The number of the first event dropped.
+    pub from_seq: u64,
+    /// The number of the last, which is the gap's own.
+    pub to_seq: u64,
+    /// How many were dropped.
+    pub count: u64,
+    /// When the last of them was.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: GapReason,
+}
+
+/// Why events were dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    /// More waited than may.
+    QueueFull,
+    /// Lines in the middle of the journal could not be read.
+    JournalDamaged,
+    /// The end of the journal was cut short.
+    JournalTorn,
+    /// The machine went down before the last events were synced; the count is not known.
+    PowerLoss,
+    /// They were emitted under a pairing that is no more.
+    Unpaired,
+}
+
+impl GapReason {
+    /// The wire's spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            GapReason::QueueFull => "queue_full",
+            GapReason::JournalDamaged => "journal_damaged",
+            GapReason::JournalTorn => "journal_torn",
+            GapReason::PowerLoss => "power_loss",
+            GapReason::Unpaired => "unpaired",
+        }
+    }
+}
+
+/// A tool, switched on or off for instances of an installation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ToolSwitch {
+    /// The installation.
+    pub installation: InstallationId,
+    /// The team, if the command named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamId>,
+    /// The user, if the command named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
+    /// The tool.
+    pub tool: String,
+    /// Whether it is off.
+    pub disabled: bool,
+}
