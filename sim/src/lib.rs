@@ -12,6 +12,7 @@
 //! of one seed write the same bytes. What must be true after every step is in
 //! [`stage::invariants`]; what must be true once all faults have ended is each scenario's own.
 
+pub mod fleet;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod scenario;

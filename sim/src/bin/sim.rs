@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
+use satellite_sim::fleet::{self, Fleet};
 #[cfg(feature = "net")]
 use satellite_sim::net::NetScenario;
 use satellite_sim::scenario::Scenario;
@@ -15,6 +16,7 @@ Satellites in a simulated world. All chance follows from a seed: one seed, one r
   cargo sim list                             the scenarios, and what each is about
   cargo sim run --seed N --scenario S        one run; its trace goes to standard output
   cargo sim sweep --seeds N                  every scenario with N seeds
+  cargo sim fleet --satellites N --outage D  how a fleet returns after an outage: requests a second
 
 Options
   --seed N         run: the seed (1)
@@ -24,6 +26,9 @@ Options
   --net-seeds N    sweep: how many of them over simulated sockets (3)
   --from N         sweep: the first seed (1)
   --out FOLDER     sweep: where each run's trace goes
+  --satellites N   fleet: how many (1000)
+  --outage D       fleet: how long the Backend is away, e.g. 90s, 10m or 1h (10m)
+  --hold yes|no    fleet: whether the Backend holds polls (yes)
 
 A trace has one JSON object a line: step, moment, whose step, what happened, what was wanted then.
 Two runs of a seed write the same bytes. A run that breaks an invariant prints which, and the one
@@ -39,6 +44,9 @@ fn main() -> ExitCode {
         Some((command, rest)) if command == "sweep" => {
             options(rest, &["scenario", "seeds", "net-seeds", "from", "out"])
                 .and_then(|given| sweep(&given))
+        }
+        Some((command, rest)) if command == "fleet" => {
+            options(rest, &["satellites", "outage", "seed", "hold"]).and_then(|given| fleet(&given))
         }
         Some((command, [])) if command == "list" => {
             list();
@@ -153,6 +161,22 @@ fn run(given: &BTreeMap<&str, &str>) -> Result<(), String> {
         None => print!("{trace}"),
     }
     failure.map_or(Ok(()), Err)
+}
+
+fn fleet(given: &BTreeMap<&str, &str>) -> Result<(), String> {
+    let outage = given.get("outage").copied().unwrap_or("10m");
+    let outage_ms = fleet::duration(outage)
+        .ok_or_else(|| format!("--outage takes a duration like 90s, 10m or 1h, not {outage:?}"))?;
+    let holds_polls = match given.get("hold").copied().unwrap_or("yes") {
+        "yes" => true,
+        "no" => false,
+        other => return Err(format!("--hold takes yes or no, not {other:?}")),
+    };
+    let satellites = number(given, "satellites", 1_000)?;
+    let satellites = usize::try_from(satellites).map_err(|error| error.to_string())?;
+    let fleet = Fleet { satellites, outage_ms, seed: number(given, "seed", 1)?, holds_polls };
+    println!("{}", fleet.run());
+    Ok(())
 }
 
 fn sweep(given: &BTreeMap<&str, &str>) -> Result<(), String> {
