@@ -18,7 +18,7 @@ use crate::random::Random;
 use crate::request::{Channel, RequestKey};
 use crate::time::Timestamp;
 use crate::wire;
-use crate::wire::event::ConfigErrorType;
+use crate::wire::event::{ConfigErrorType, ConfigRefreshed};
 
 pub use crate::wire::configuration::Rejected;
 pub use applied::{Applied, FetchFailure};
@@ -57,7 +57,7 @@ pub enum Effect {
     /// Make a configuration the one in force.
     Apply(Applied),
     /// The Backend confirmed the configuration in force.
-    Unchanged,
+    Unchanged(ConfigRefreshed),
     /// A fetch failed; the next one follows by itself.
     FetchFailed(FetchFailure),
     /// Print a log line.
@@ -89,8 +89,8 @@ pub struct Configuration {
     failures: u32,
     /// The `ETag` of the configuration in force, if it came from the Backend with one.
     etag: Option<String>,
-    /// The hash of the configuration in force.
-    hash: Option<String>,
+    /// The configuration in force, in brief.
+    in_force: Option<ConfigRefreshed>,
     /// Whether the last answer was passed over as out of date. Not twice in a row: under a stream
     /// of refreshes one has to be used.
     passed_over: bool,
@@ -106,7 +106,7 @@ impl Configuration {
             requests: 0,
             failures: 0,
             etag: None,
-            hash: None,
+            in_force: None,
             passed_over: false,
         }
     }
@@ -124,12 +124,12 @@ impl Configuration {
 
     /// The configuration on disk serves until the Backend sends its own, and not after.
     fn restored(&mut self, raw: Vec<u8>, out: &mut Vec<Effect>) -> Verdict {
-        if self.hash.is_some() {
+        if self.in_force.is_some() {
             return Verdict::Ignored("a configuration is in force");
         }
         match Applied::read(raw, None) {
             Ok(applied) => {
-                self.hash = Some(applied.config_hash.clone());
+                self.in_force = Some(applied.in_brief());
                 out.push(Effect::Apply(applied));
             }
             Err(error) => out.push(Effect::Log(
@@ -154,9 +154,15 @@ impl Configuration {
         }
         self.passed_over = false;
         let failure = match answer {
-            Ok(received) if received.status == 304 && self.hash.is_some() => {
+            Ok(HttpAnswer { status: 304, elapsed_ms, .. }) if self.in_force.is_some() => {
                 self.failures = 0;
-                out.push(Effect::Unchanged);
+                out.extend(self.in_force.clone().map(|in_force| {
+                    Effect::Unchanged(ConfigRefreshed {
+                        change_detected: false,
+                        fetch_duration_ms: elapsed_ms,
+                        ..in_force
+                    })
+                }));
                 None
             }
             Ok(received) if received.is_success() => self.received(received, out).err(),
@@ -178,10 +184,11 @@ impl Configuration {
             status: Some(status),
             asked: None,
         })?;
-        applied.change_detected = self.hash.as_ref() != Some(&applied.config_hash);
+        let before = self.in_force.as_ref().map(|in_force| &in_force.config_hash);
+        applied.change_detected = before != Some(&applied.config_hash);
         self.failures = 0;
         self.etag = etag;
-        self.hash = Some(applied.config_hash.clone());
+        self.in_force = Some(applied.in_brief());
         out.push(Effect::Apply(applied));
         Ok(())
     }

@@ -10,6 +10,8 @@
 //! | `execution` | commands of the Backend and what they do to the fleet |
 //! | `ending` | shutting down in order |
 //! | `publish` | the one published [`View`] |
+//! | `usage` | what clients do and servers write, and the events that tell of it |
+//! | `watermark` | how near the satellite is to its limits |
 
 mod conversation;
 mod effect;
@@ -21,6 +23,8 @@ mod places;
 mod publish;
 #[cfg(test)]
 mod tests;
+mod usage;
+mod watermark;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -46,6 +50,8 @@ use crate::{Deadline, Machine, Refusal, Verdict};
 use ending::Ending;
 use execution::Executions;
 use places::Places;
+use usage::Usage;
+use watermark::Watermark;
 
 /// The control machine.
 pub struct Control {
@@ -61,6 +67,8 @@ pub struct Control {
     places: Places,
     executions: Executions,
     ending: Option<Ending>,
+    usage: Usage,
+    processes: Watermark,
     /// Whether the configuration in force came from the Backend since the start.
     configuration_fresh: bool,
     /// Why the state directory cannot be written, while it cannot.
@@ -95,6 +103,8 @@ impl Control {
             places: Places::new(settings.processes_max),
             executions: Executions::default(),
             ending: None,
+            usage: Usage::default(),
+            processes: Watermark::default(),
             configuration_fresh: false,
             persist_error: None,
             errors: 0,
@@ -128,6 +138,7 @@ impl Control {
             | Event::Relay { .. }
             | Event::Wanted { .. }
             | Event::Stderr { .. } => self.fleet_event(now, event, out),
+            Event::Used { reports, lost } => self.used(now, &reports, lost, out),
             Event::ShutdownRequested => self.shutdown_requested(now, out),
             Event::Tick => self.tick(now, out),
         }
@@ -136,7 +147,8 @@ impl Control {
     fn tick(&mut self, now: Timestamp, out: &mut Vec<Effect>) -> Verdict {
         let talked = self.tick_conversation(now, out);
         let moved = self.tick_fleet(now, out);
-        if talked || moved { Verdict::Handled } else { Verdict::Ignored("nothing is due") }
+        let told = self.tick_usage(now, out);
+        if talked || moved || told { Verdict::Handled } else { Verdict::Ignored("nothing is due") }
     }
 
     fn count(&mut self, why: Refusal) {
@@ -172,6 +184,9 @@ impl Machine for Control {
         let verdict = self.dispatch(now, event, out);
         self.fill_places(now, out);
         self.settle_executions(now, out);
+        if self.ending.is_some() {
+            self.flush_usage(now, out);
+        }
         self.proceed_ending(now, out);
         // The host logs what became of its events.
         if let Verdict::Refused(why) = verdict {
@@ -190,6 +205,7 @@ impl Machine for Control {
             .fold(None, |earliest, next| Deadline::earlier(earliest, Some(next)));
         let ending = self.ending.as_ref().map(Ending::deadline);
         let execution = self.executions.next_deadline();
-        [conversation, fleet, ending, execution].into_iter().fold(None, Deadline::earlier)
+        let usage = self.usage_deadline();
+        [conversation, fleet, ending, execution, usage].into_iter().fold(None, Deadline::earlier)
     }
 }

@@ -39,6 +39,7 @@ use crate::{Deadline, Machine, Verdict};
 pub use lifecycle::{COMMAND_ID, Lifecycle};
 use lifecycle::{Context, Timing};
 pub use spec::Spec;
+use state::Purpose;
 pub use state::State;
 
 /// What can happen to an instance.
@@ -140,6 +141,18 @@ pub enum Restart {
     Commanded(CommandId),
     /// Its command line, environment or credentials changed.
     Reconfigured,
+    /// The Backend found what it depends on to be back (`mcp_recovery`).
+    Recovered,
+}
+
+impl Restart {
+    /// What the start is for that follows.
+    fn purpose(&self) -> Purpose {
+        match self {
+            Restart::Commanded(_) | Restart::Reconfigured => Purpose::Commanded,
+            Restart::Recovered => Purpose::Revival,
+        }
+    }
 }
 
 /// What an instance asks for.

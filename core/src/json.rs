@@ -8,6 +8,7 @@ mod depth;
 mod envelope;
 mod keys;
 mod line;
+mod member;
 mod rewrite;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub use envelope::{Answer, Fault, Id, Invalid, Message, Parsed, elements, parse}
 pub(crate) use envelope::{number, present, text_of};
 pub use keys::check_keys;
 pub use line::{append_one_line, one_line};
+pub use member::is_true;
 pub use rewrite::{
     Ambiguous, ProgressToken, append_string, error_object, notification_line, progress_token,
     replaced, request_line, response, span_within,

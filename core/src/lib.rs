@@ -20,6 +20,7 @@
 
 extern crate alloc;
 
+pub mod allowance;
 pub mod backend;
 pub mod backoff;
 pub mod commands;
@@ -42,6 +43,7 @@ pub mod outbox;
 pub mod process;
 pub mod random;
 pub mod reconcile;
+pub mod redaction;
 pub mod relay;
 pub mod request;
 pub mod router;
@@ -50,6 +52,7 @@ pub mod server;
 pub mod session;
 pub mod sse;
 pub mod time;
+pub mod usage;
 pub mod view;
 pub mod wire;
 

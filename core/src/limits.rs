@@ -97,6 +97,37 @@ pub const INVENTORY_MAX_BYTES: usize = 16 * 1024 * 1024;
 pub const RELIST_INTERVAL_MS: u64 = SECOND;
 /// How long a probe of a server may take.
 pub const PROBE_TIMEOUT_MS: u64 = 10 * SECOND;
+/// Bytes shown of a call's arguments in a request log, and of its answer.
+pub const REQUEST_EXCERPT_MAX_BYTES: usize = 4 * 1024;
+/// Calls reported in detail, per second once the burst is used up.
+pub const REQUEST_DETAILS_PER_SECOND: u64 = 50;
+/// Calls reported in detail at once.
+pub const REQUEST_DETAILS_BURST: u64 = 200;
+/// How long the lines of a log wait for company.
+pub const LOG_WINDOW_MS: u64 = 3 * SECOND;
+/// Lines of a log in one event.
+pub const LOG_LINES_MAX: usize = 20;
+/// Bytes of lines that wait for company; with more, all logs are told at once.
+pub const LOG_BUFFER_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// How long a client's requests are counted before the count is told.
+pub const ACTIVITY_WINDOW_MS: u64 = 30 * SECOND;
+/// Clients whose requests are counted at once; with more, all counts are told.
+pub const ACTIVITY_CLIENTS_MAX: usize = 1_000;
+/// Calls told one by one, per second once the burst is used up. More than that a Backend would be
+/// kept busy with nothing else.
+pub const TOOL_USES_PER_SECOND: u64 = 200;
+/// Calls told one by one at once: half of what the outbox holds.
+pub const TOOL_USES_BURST: u64 = 5_000;
+/// Refused credentials told one by one, per second once the burst is used up.
+pub const REFUSALS_PER_SECOND: u64 = 1;
+/// Refused credentials told one by one at once.
+pub const REFUSALS_BURST: u64 = 10;
+/// How long counts are kept of what was too much to be told one by one.
+pub const UNTOLD_WINDOW_MS: u64 = 30 * SECOND;
+/// Bytes kept of what a client says of itself.
+pub const CLIENT_TEXT_MAX_BYTES: usize = 256;
+/// Reports about clients that wait for the control machine; further ones are counted.
+pub const USAGE_REPORTS_MAX: usize = 1_024;
 /// Shortest time between two reports of a relay's traffic.
 pub const ACTIVITY_INTERVAL_MS: u64 = SECOND;
 

@@ -99,6 +99,8 @@ mod tests {
                 token_hash: String::new(),
             }),
             disabled_tools: Arc::default(),
+            request_logging: true,
+            redaction: Arc::default(),
         }
     }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::id::{Incarnation, InstallationId, InstanceId, InstanceKey, SatelliteId, TeamId};
+use crate::redaction::Redaction;
 use crate::time::Timestamp;
 
 /// Everything the outside may know of a satellite, at one moment.
@@ -251,6 +252,10 @@ pub struct InstanceView {
     pub disabled_tools: Arc<BTreeSet<String>>,
     /// Its own path under `/i/`, and the SHA-256 of its token in hexadecimal.
     pub address: Option<InstanceAddress>,
+    /// Whether its calls are reported in detail.
+    pub request_logging: bool,
+    /// Keeps its secrets out of what is told of it.
+    pub redaction: Arc<Redaction>,
     /// Messages sent to it in all.
     pub message_count: u64,
     /// Errors in all.

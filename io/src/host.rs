@@ -5,7 +5,6 @@ mod environment;
 mod executables;
 mod linux;
 mod process_table;
-mod redaction;
 mod spawner;
 mod stderr;
 mod supervisor;
@@ -20,8 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::linux::{HostOptions, LinuxHost};
-pub(crate) use self::redaction::Redaction;
-pub(crate) use self::stderr::read as read_stderr;
+pub(crate) use self::stderr::{Dropped, read as read_stderr};
 pub use self::sweep::sweep;
 
 /// Starts processes, watches over them and ends them.

@@ -59,6 +59,8 @@ fn spec(process: Result<ProcessSpec, String>) -> Spec {
         process,
         address: None,
         disabled_tools: Arc::new(BTreeSet::new()),
+        request_logging: true,
+        redaction: Arc::default(),
     }
 }
 

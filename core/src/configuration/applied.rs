@@ -54,16 +54,16 @@ impl Applied {
         })
     }
 
-    /// The event that tells of it.
-    pub fn to_event(&self) -> EventData {
+    /// What the Backend is told of it.
+    pub fn in_brief(&self) -> ConfigRefreshed {
         let teams: BTreeSet<_> = self.servers.iter().map(|server| &server.team).collect();
-        EventData::ConfigRefreshed(ConfigRefreshed {
+        ConfigRefreshed {
             config_hash: self.config_hash.clone(),
             server_count: self.servers.len() as u64,
             teams_count: teams.len() as u64,
             change_detected: self.change_detected,
             fetch_duration_ms: self.fetch_duration_ms,
-        })
+        }
     }
 }
 

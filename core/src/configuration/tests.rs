@@ -5,7 +5,6 @@ use super::*;
 use crate::id::SatelliteId;
 use crate::secret::Secret;
 use crate::time::IsoTime;
-use crate::wire::event::EventData;
 
 const START: Timestamp = Timestamp(1_769_850_900_000);
 const EMPTY: &str = r#"{"mcp_servers":{},"satellite_config":{},"version":1}"#;
@@ -111,7 +110,7 @@ fn the_pairing_brings_the_first_configuration() {
     assert_eq!(applied.rejected.len(), 1, "a bad entry costs only itself");
     assert_eq!(applied.version, Some(2));
     assert_eq!(applied.raw, ONE.as_bytes());
-    let EventData::ConfigRefreshed(event) = applied.to_event() else { panic!("another event") };
+    let event = applied.in_brief();
     assert_eq!((event.server_count, event.teams_count, event.fetch_duration_ms), (1, 1, 12));
     assert_eq!(event.config_hash.len(), 64);
     assert!(!alloc::format!("{applied:?}").contains("hunter2"), "secrets do not print");
@@ -125,7 +124,8 @@ fn an_unchanged_configuration_is_recognised_by_its_tag() {
     let (_, http) = bench.sent().unwrap();
     assert_eq!(http.headers, [("if-none-match".to_string(), "\"7\"".to_string())]);
     bench.answer(304, "");
-    assert_eq!(bench.out, [Effect::Unchanged]);
+    let [Effect::Unchanged(confirmed)] = &bench.out[..] else { panic!("{:?}", bench.out) };
+    assert!(!confirmed.change_detected);
 
     bench.feed(Event::RefreshRequested);
     bench.answer(200, EMPTY);

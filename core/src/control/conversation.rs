@@ -9,6 +9,7 @@ use crate::http::{HttpAnswer, HttpFailure};
 use crate::log::{Level, LogLine};
 use crate::request::{Channel, RequestKey};
 use crate::time::Timestamp;
+use crate::wire::event::EventData;
 use crate::{Deadline, Machine, Refusal, Verdict, commands, configuration, link, outbox};
 
 type Answer = Result<HttpAnswer, HttpFailure>;
@@ -151,7 +152,10 @@ impl Control {
                     out.push(Effect::Send { request, http });
                 }
                 configuration::Effect::Apply(applied) => self.apply(now, applied, out),
-                configuration::Effect::Unchanged => self.configured(now, Ok(()), out),
+                configuration::Effect::Unchanged(confirmed) => {
+                    self.emit(now, EventData::ConfigRefreshed(confirmed), out);
+                    self.configured(now, Ok(()), out);
+                }
                 configuration::Effect::FetchFailed(failure) => {
                     self.fetch_failed(now, failure, out);
                 }

@@ -1,6 +1,7 @@
 //! Everything that can happen to the control machine.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::credentials::Credentials;
@@ -10,6 +11,7 @@ use crate::process::{Ended, SpawnFailure, StderrLine};
 use crate::relay::Report;
 use crate::request::RequestKey;
 use crate::secret::Secret;
+use crate::usage;
 
 /// An event of the control machine.
 #[derive(Debug)]
@@ -81,6 +83,15 @@ pub enum Event {
         lines: Vec<StderrLine>,
         /// Lines dropped by the rate limit since the last report.
         dropped: u64,
+        /// From the first of the dropped lines to this report.
+        dropped_over_ms: u64,
+    },
+    /// Clients did something. Shared, so that the surface knows when it has been dealt with.
+    Used {
+        /// What, in order.
+        reports: Arc<Vec<usage::Report>>,
+        /// Reports that were too many to be passed on.
+        lost: u64,
     },
     /// The heartbeat's own task had an answer from the Backend.
     HeartbeatAnswered {
@@ -106,6 +117,7 @@ impl Event {
             Event::Relay { .. } => "relay_reported",
             Event::Wanted { .. } => "wanted",
             Event::Stderr { .. } => "stderr",
+            Event::Used { .. } => "used",
             Event::HeartbeatAnswered { .. } => "heartbeat_answered",
             Event::ShutdownRequested => "shutdown_requested",
             Event::Tick => "tick",

@@ -17,6 +17,7 @@ use crate::log::{Level, LogLine};
 use crate::time::{MINUTE, Timestamp};
 use crate::view::Transport;
 use crate::wire::command::{Command, CommandType};
+use crate::wire::event::EventData;
 
 /// How long a command waits for the instances it touched before it reports them as they are.
 const SETTLE_MS: u64 = 2 * MINUTE;
@@ -231,9 +232,7 @@ impl Control {
         );
         if applied.fresh {
             self.configuration_fresh = true;
-            if applied.change_detected {
-                self.emit(now, applied.to_event(), out);
-            }
+            self.emit(now, EventData::ConfigRefreshed(applied.in_brief()), out);
             out.push(Effect::Persist(super::Record::Configuration(applied.raw)));
         }
         refused.extend(self.reconcile(now, desired, out));

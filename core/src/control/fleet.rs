@@ -8,7 +8,6 @@ use super::{Control, Effect, Event, Installed};
 use crate::id::{InstallationId, InstanceKey};
 use crate::instance::{self, Instance, Spec};
 use crate::log::{Level, LogLine};
-use crate::process::StderrLine;
 use crate::reconcile;
 use crate::relay::Report;
 use crate::server;
@@ -33,6 +32,7 @@ impl Control {
                 (key, instance::Event::SpawnFailed { incarnation, failure })
             }
             Event::Exited { key, incarnation, ended } => {
+                self.flush_log(now, &key, out);
                 (key, instance::Event::Exited { incarnation, ended })
             }
             Event::Wanted { key } => (key, instance::Event::Wanted),
@@ -67,13 +67,14 @@ impl Control {
                 };
                 (key, event)
             }
-            Event::Stderr { key, lines, dropped, .. } => {
-                return self.wrote_to_stderr(now, &key, &lines, dropped, out);
+            Event::Stderr { key, lines, dropped, dropped_over_ms, .. } => {
+                return self.wrote_to_stderr(now, &key, &lines, dropped, dropped_over_ms, out);
             }
             Event::Started(_)
             | Event::Answered { .. }
             | Event::Persisted { .. }
             | Event::HeartbeatAnswered { .. }
+            | Event::Used { .. }
             | Event::ShutdownRequested
             | Event::Tick => return Verdict::Refused(Refusal::IllegalTransition),
         };
@@ -240,7 +241,9 @@ impl Control {
             if !self.instances.contains_key(&key) {
                 self.places.release(&key);
             }
+            self.watch_processes(now, &key, out);
         }
+        self.processes.fell_to(self.places.held(), self.places.capacity());
     }
 
     pub(super) fn tick_fleet(&mut self, now: Timestamp, out: &mut Vec<Effect>) -> bool {
@@ -272,22 +275,6 @@ impl Control {
             .with("operation", what)
             .with("count", count);
         out.push(Effect::Log(line));
-        Verdict::Handled
-    }
-
-    fn wrote_to_stderr(
-        &mut self,
-        now: Timestamp,
-        key: &InstanceKey,
-        lines: &[StderrLine],
-        dropped: u64,
-        out: &mut Vec<Effect>,
-    ) -> Verdict {
-        let Some(instance) = self.instances.get(key) else { return Verdict::Ignored("late") };
-        let events = instance.log_events(now, lines, dropped);
-        for event in events {
-            self.emit(now, event, out);
-        }
         Verdict::Handled
     }
 

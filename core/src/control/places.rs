@@ -44,6 +44,11 @@ impl Places {
         self.queue.len()
     }
 
+    /// How many places there are.
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// How many places are held.
     pub(super) fn held(&self) -> usize {
         self.held.len()

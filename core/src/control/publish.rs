@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 
-use super::Control;
+use super::{Control, watermark};
 use crate::view::{InstanceStatus, LinkView, SatelliteHealth, SatelliteStatus, ServerView, View};
 
 impl Control {
@@ -77,9 +77,11 @@ impl Control {
         if outbox.waiting > 0 && outbox.waiting * 2 >= outbox.capacity {
             reasons.insert(String::from("the event outbox is half full"));
         }
+        let (held, capacity) = (self.places.held(), self.places.capacity());
         if self.places.waiting() > 0 {
-            let held = self.places.held();
             reasons.insert(format!("all {held} process places are taken"));
+        } else if watermark::is_near(held, capacity) {
+            reasons.insert(format!("{held} of {capacity} process places are taken"));
         }
         if self.identity.is_some() && !self.link.is_reachable() {
             reasons.insert(String::from("the Backend does not answer"));

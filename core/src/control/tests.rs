@@ -8,13 +8,15 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+mod emissions;
+
 use super::*;
 use crate::control::Start;
 use crate::credentials::Credentials;
 use crate::exit::Exit;
 use crate::http::{HttpAnswer, HttpFailure};
 use crate::id::Incarnation;
-use crate::process::{Ended, SpawnFailure, StderrLine};
+use crate::process::{Ended, SpawnFailure};
 use crate::relay::Report;
 use crate::request::{Channel, RequestKey};
 use crate::secret::Secret;
@@ -282,20 +284,6 @@ fn more_instances_than_places_start_one_after_another() {
     world.command("kill", r#"{"installation_id":"i"}"#);
     world.exited();
     assert_eq!(world.spawned.len(), 2);
-}
-
-#[test]
-fn what_a_server_writes_to_standard_error_reaches_the_backend() {
-    let mut world = World::configured(&server("i", "node"));
-    world.online();
-    let (key, incarnation) = world.spawned[0].clone();
-    let lines = vec![StderrLine { text: String::from("warning: low on tea"), truncated: false }];
-    world.event(Event::Stderr { key, incarnation, lines, dropped: 3 });
-    world.later(4 * SECOND);
-    let (_, body) = world.answer(Channel::Events, 200, r#"{"success":true,"processed":9}"#);
-    assert!(body.contains("low on tea") && body.contains(r#""level":"warn""#), "{body}");
-    assert!(body.contains("mcp.server.log_rate_limit_exceeded"));
-    assert!(body.contains(r#""rate_limit":20"#), "{body}");
 }
 
 #[test]

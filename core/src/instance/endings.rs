@@ -9,6 +9,7 @@ use super::lifecycle::{Context, Lifecycle};
 use super::state::{Process, Purpose, State, StopReason, Then};
 use crate::process::{Ended, SpawnFailure};
 use crate::view::HealthStatus;
+use crate::wire::event::RestartReason;
 
 impl Lifecycle {
     pub(super) fn recover(&mut self, process: &Process, message: String) -> State {
@@ -41,7 +42,7 @@ impl Lifecycle {
         let answer = self.crashes.record(cx.now, uptime_ms, &mut self.random);
         let will_restart = matches!(answer, Answer::Restart { .. });
         cx.out.push(Effect::Emit(self.crash_event(process, ended, uptime_ms, will_restart)));
-        self.after(answer, message, process.pid, cx)
+        self.after(answer, message, process.pid, RestartReason::Crash, cx)
     }
 
     /// What follows a start that failed without anything to report as crashed.
@@ -53,7 +54,7 @@ impl Lifecycle {
         cx: &mut Context<'_>,
     ) -> State {
         let answer = self.crashes.record(cx.now, uptime_ms, &mut self.random);
-        self.after(answer, message, old_pid, cx)
+        self.after(answer, message, old_pid, RestartReason::HealthCheckFailed, cx)
     }
 
     fn after(
@@ -61,13 +62,14 @@ impl Lifecycle {
         answer: Answer,
         message: String,
         old_pid: Option<u32>,
+        reason: RestartReason,
         cx: &mut Context<'_>,
     ) -> State {
         self.message = Some(message);
         match answer {
             Answer::Restart { attempt, delay_ms } => {
                 self.restarts = self.restarts.saturating_add(1);
-                State::Restarting { until: cx.now.after(delay_ms), attempt, old_pid }
+                State::Restarting { until: cx.now.after(delay_ms), attempt, old_pid, reason }
             }
             Answer::GiveUp => {
                 cx.out.push(Effect::Emit(self.permanently_failed_event(cx.now)));
@@ -87,7 +89,7 @@ impl Lifecycle {
         match then {
             Then::Restart { purpose } => {
                 if !matches!(purpose, Purpose::Wake { .. }) {
-                    cx.out.push(Effect::Emit(self.stopped_event("restart")));
+                    cx.out.push(Effect::Emit(self.stopped_event(process, "restart")));
                 }
                 self.connecting(cx.now, *purpose)
             }
@@ -101,11 +103,11 @@ impl Lifecycle {
                     StopReason::Shutdown => "satellite shutdown",
                 };
                 self.message = Some(String::from(reason));
-                cx.out.push(Effect::Emit(self.stopped_event(reason)));
+                cx.out.push(Effect::Emit(self.stopped_event(process, reason)));
                 State::Stopped { since: cx.now }
             }
             Then::Recover { message } => {
-                cx.out.push(Effect::Emit(self.stopped_event("unusable")));
+                cx.out.push(Effect::Emit(self.stopped_event(process, "unusable")));
                 let message = match ended.last_stderr.last() {
                     Some(line) => format!("{message}; its last words: {line}"),
                     None => message.clone(),
@@ -114,7 +116,7 @@ impl Lifecycle {
                 self.failed_start(message, uptime_ms, process.pid, cx)
             }
             Then::Remove => {
-                cx.out.push(Effect::Emit(self.stopped_event("no longer configured")));
+                cx.out.push(Effect::Emit(self.stopped_event(process, "no longer configured")));
                 State::Removed
             }
         }

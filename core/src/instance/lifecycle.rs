@@ -125,7 +125,7 @@ impl Lifecycle {
         self.crashes.forget();
         self.commanded_by = match restart {
             Restart::Commanded(command) => Some(command.clone()),
-            Restart::Reconfigured => None,
+            Restart::Reconfigured | Restart::Recovered => None,
         };
     }
 

@@ -1,7 +1,8 @@
 //! What an instance shows and tells: its published view, and its events for the Backend.
 
 use alloc::borrow::ToOwned;
-use alloc::string::ToString;
+use alloc::collections::BTreeSet;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -53,6 +54,8 @@ impl Instance {
             inventory: Arc::clone(&life.inventory),
             disabled_tools: Arc::clone(&spec.disabled_tools),
             address: spec.address.clone(),
+            request_logging: spec.request_logging,
+            redaction: Arc::clone(&spec.redaction),
             message_count: totals.messages,
             error_count: totals.errors,
             last_activity: life.last_activity,
@@ -75,40 +78,30 @@ impl Instance {
         })
     }
 
-    /// The events that tell what it wrote to its standard error.
-    pub fn log_events(&self, now: Timestamp, lines: &[StderrLine], dropped: u64) -> Vec<EventData> {
-        let key = &self.lifecycle().spec.key;
-        let mut events = Vec::new();
-        if !lines.is_empty() {
-            let logs = lines
-                .iter()
-                .map(|line| event::LogEntry {
-                    level: level_of(&line.text),
-                    message: if line.truncated {
-                        line.text.clone() + " [truncated]"
-                    } else {
-                        line.text.clone()
-                    },
-                    metadata: None,
-                    timestamp: IsoTime(now),
-                })
-                .collect();
-            events.push(EventData::ServerLogs(event::ServerLogs {
-                installation_id: key.installation.clone(),
-                team_id: key.team.clone(),
-                user_id: Some(key.user.clone()),
-                logs,
-            }));
+    /// What a line of its standard error is in a log.
+    pub fn log_entry(&self, now: Timestamp, line: &StderrLine) -> event::LogEntry {
+        event::LogEntry {
+            level: level_of(&line.text),
+            message: if line.truncated {
+                line.text.clone() + " [truncated]"
+            } else {
+                line.text.clone()
+            },
+            metadata: None,
+            timestamp: IsoTime(now),
         }
-        if dropped > 0 {
-            events.push(EventData::LogRateLimitExceeded(event::LogRateLimitExceeded {
-                installation_id: key.installation.clone(),
-                dropped_count: dropped,
-                time_window_seconds: 1,
-                rate_limit: u64::from(self.lifecycle().timing.stderr_lines_per_second),
-            }));
-        }
-        events
+    }
+
+    /// The event that tells that it wrote more than it may: `dropped` lines too many within the
+    /// last `over_ms` milliseconds.
+    pub fn rate_limit_exceeded(&self, dropped: u64, over_ms: u64) -> EventData {
+        let life = self.lifecycle();
+        EventData::LogRateLimitExceeded(event::LogRateLimitExceeded {
+            installation_id: life.spec.key.installation.clone(),
+            dropped_count: dropped,
+            time_window_seconds: over_ms.div_ceil(SECOND).max(1),
+            rate_limit: u64::from(life.timing.stderr_lines_per_second),
+        })
     }
 }
 
@@ -138,9 +131,12 @@ impl Lifecycle {
                 .iter()
                 .zip(&inventory.tools)
                 .all(|(old, new)| old.raw.get() == new.raw.get());
-        self.inventory = Arc::clone(inventory);
+        let before = core::mem::replace(&mut self.inventory, Arc::clone(inventory));
         if same {
             return;
+        }
+        if before.discovered_at != Timestamp::default() {
+            cx.out.extend(self.tools_updated(&before).map(Effect::Emit));
         }
         let key = &self.spec.key;
         let tools: Vec<event::DiscoveredTool> = inventory
@@ -157,12 +153,33 @@ impl Lifecycle {
             installation_id: key.installation.clone(),
             installation_name: self.spec.names.process.clone(),
             team_id: key.team.clone(),
+            user_id: Some(key.user.clone()),
             server_slug: self.spec.names.slug.clone(),
             tool_count: tools.len() as u64,
             total_tokens: tools.iter().map(|tool| tool.token_count).sum(),
             tools,
             discovered_at: IsoTime(cx.now),
         })));
+    }
+
+    /// The event that tells which names came and went since `before`, if any did.
+    fn tools_updated(&self, before: &Inventory) -> Option<EventData> {
+        let names = |inventory: &Inventory| -> BTreeSet<String> {
+            inventory.tools.iter().map(|tool| tool.name.clone()).collect()
+        };
+        let (old, new) = (names(before), names(&self.inventory));
+        if old == new {
+            return None;
+        }
+        let key = &self.spec.key;
+        Some(EventData::ToolsUpdated(event::ToolsUpdated {
+            server_id: key.installation.clone(),
+            server_slug: self.spec.names.process.clone(),
+            team_id: key.team.clone(),
+            added_tools: new.difference(&old).cloned().collect(),
+            removed_tools: old.difference(&new).cloned().collect(),
+            total_tools: new.len() as u64,
+        }))
     }
 
     /// Tells the Backend that it serves, in the words that fit what the start was for.
@@ -174,25 +191,31 @@ impl Lifecycle {
         let team_id = key.team.clone();
         let user_id = Some(key.user.clone());
         let data = match purpose {
-            Purpose::First | Purpose::Commanded => EventData::ServerStarted(event::ServerStarted {
-                server_id,
-                server_slug,
-                team_id,
-                user_id,
-                process_id: pid,
-                transport: self.spec.transport,
-                tool_count: self.inventory.tools.len() as u64,
-                spawn_duration_ms: cx.now.since(process.since),
-            }),
-            Purpose::Recovery { attempt, old_pid } => {
+            // What never ran cannot have been restarted.
+            Purpose::First
+            | Purpose::Commanded
+            | Purpose::Revival
+            | Purpose::Recovery { old_pid: None, .. } => {
+                EventData::ServerStarted(event::ServerStarted {
+                    server_id,
+                    server_slug,
+                    team_id,
+                    user_id,
+                    process_id: pid,
+                    transport: self.spec.transport,
+                    tool_count: self.inventory.tools.len() as u64,
+                    spawn_duration_ms: cx.now.since(process.since),
+                })
+            }
+            Purpose::Recovery { attempt, old_pid: Some(old_pid), reason } => {
                 EventData::ServerRestarted(event::ServerRestarted {
                     server_id,
                     server_slug,
                     team_id,
                     user_id,
-                    old_process_id: old_pid.unwrap_or_default().into(),
+                    old_process_id: old_pid.into(),
                     new_process_id: pid,
-                    restart_reason: event::RestartReason::Crash,
+                    restart_reason: reason,
                     attempt_number: attempt.into(),
                 })
             }
@@ -259,12 +282,14 @@ impl Lifecycle {
         })
     }
 
-    pub(super) fn stopped_event(&self, reason: &str) -> EventData {
+    pub(super) fn stopped_event(&self, process: &Process, reason: &str) -> EventData {
         let key = &self.spec.key;
         EventData::ServerStopped(event::ServerStopped {
             server_id: key.installation.clone(),
-            server_name: self.spec.names.server.clone(),
+            server_name: self.spec.names.process.clone(),
             team_id: key.team.clone(),
+            user_id: Some(key.user.clone()),
+            process_id: process.pid.map(u64::from),
             reason: reason.to_string(),
         })
     }

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use crate::id::{InstanceId, InstanceKey};
 use crate::limits::{self, Settings};
 use crate::process::ProcessSpec;
+use crate::redaction::Redaction;
 use crate::secret::Secret;
 use crate::view::{InstanceAddress, ServerNames, Transport};
 use crate::wire::configuration::{Launch, Server};
@@ -30,6 +31,10 @@ pub struct Spec {
     pub address: Option<InstanceAddress>,
     /// Tools an administrator switched off.
     pub disabled_tools: Arc<BTreeSet<String>>,
+    /// Whether its calls are reported in detail.
+    pub request_logging: bool,
+    /// Keeps its secrets out of what is told of it.
+    pub redaction: Arc<Redaction>,
 }
 
 impl Spec {
@@ -49,7 +54,19 @@ impl Spec {
             },
             address: server.address.clone(),
             disabled_tools: Arc::clone(&server.disabled_tools),
+            request_logging: server.request_logging,
+            redaction: Arc::new(redaction(&server.launch)),
         })
+    }
+}
+
+/// Every value that the configuration hands to the server may be a secret.
+fn redaction(launch: &Launch) -> Redaction {
+    match launch {
+        Launch::Stdio { env, .. } => Redaction::new(env.values()),
+        Launch::Remote { headers, query, .. } => {
+            Redaction::new(headers.values().chain(query.values()))
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::Incarnation;
 use crate::time::Timestamp;
 use crate::view::InstanceStatus;
+use crate::wire::event::RestartReason;
 
 /// The state of an instance. What only makes sense in a state is carried by it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,6 +67,8 @@ pub enum State {
         attempt: u32,
         /// The process that crashed, if it ever ran.
         old_pid: Option<u32>,
+        /// What was wrong with it.
+        reason: RestartReason,
     },
     /// Ended by a command, or by a shutdown.
     Stopped {
@@ -114,7 +117,11 @@ pub enum Purpose {
         attempt: u32,
         /// The process that crashed, if it ever ran.
         old_pid: Option<u32>,
+        /// What was wrong with it.
+        reason: RestartReason,
     },
+    /// It was out of reach and is wanted again.
+    Revival,
     /// A client wants it, and it was asleep.
     Wake {
         /// Asleep since.
@@ -186,6 +193,7 @@ impl State {
                 Purpose::First => InstanceStatus::Provisioning,
                 Purpose::Commanded => InstanceStatus::CommandReceived,
                 Purpose::Recovery { .. } => InstanceStatus::Restarting,
+                Purpose::Revival => InstanceStatus::Offline,
                 Purpose::Wake { .. } => InstanceStatus::Online,
             },
             State::Connecting { purpose: Purpose::Wake { .. }, .. }
@@ -198,6 +206,7 @@ impl State {
                 Then::Restart { purpose: Purpose::Wake { .. } } | Then::Sleep => {
                     InstanceStatus::Online
                 }
+                Then::Restart { purpose: Purpose::Revival } => InstanceStatus::Offline,
                 Then::Restart { .. } => InstanceStatus::Restarting,
                 Then::Recover { .. } => InstanceStatus::Error,
                 Then::Stop { .. } | Then::Remove => InstanceStatus::Offline,

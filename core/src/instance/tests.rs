@@ -41,6 +41,8 @@ fn spec() -> Spec {
         }),
         address: None,
         disabled_tools: Arc::new(BTreeSet::new()),
+        request_logging: true,
+        redaction: Arc::default(),
     }
 }
 

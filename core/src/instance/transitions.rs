@@ -118,13 +118,14 @@ impl blocking::State<Lifecycle> for State {
             },
             State::Stopped { .. } => match event {
                 Event::Wanted => {
-                    cx.moved(State::Waiting { since: cx.now, purpose: Purpose::Commanded })
+                    cx.moved(State::Waiting { since: cx.now, purpose: Purpose::Revival })
                 }
                 _ => Outcome::Super,
             },
-            State::Restarting { until, attempt, old_pid } => match event {
+            State::Restarting { until, attempt, old_pid, reason } => match event {
                 Event::Tick if *until <= cx.now => {
-                    let purpose = Purpose::Recovery { attempt: *attempt, old_pid: *old_pid };
+                    let (attempt, old_pid, reason) = (*attempt, *old_pid, *reason);
+                    let purpose = Purpose::Recovery { attempt, old_pid, reason };
                     cx.moved(State::Waiting { since: cx.now, purpose })
                 }
                 _ => Outcome::Super,
@@ -198,7 +199,7 @@ impl blocking::Superstate<Lifecycle> for Superstate<'_> {
             Superstate::Resting | Superstate::Pending => match event {
                 Event::RestartRequested(restart) => {
                     life.start_afresh(restart);
-                    cx.moved(State::Waiting { since: cx.now, purpose: Purpose::Commanded })
+                    cx.moved(State::Waiting { since: cx.now, purpose: restart.purpose() })
                 }
                 Event::RemoveRequested => cx.moved(State::Removed),
                 Event::KillRequested | Event::DrainRequested => match self {
@@ -323,7 +324,7 @@ fn alive(
         }
         Event::RestartRequested(restart) => {
             life.start_afresh(restart);
-            let then = Then::Restart { purpose: Purpose::Commanded };
+            let then = Then::Restart { purpose: restart.purpose() };
             cx.moved(State::Stopping { process: *process, then })
         }
         Event::KillRequested => {
@@ -376,7 +377,7 @@ fn stopping(
                 cx.handled()
             }
             Then::Stop { reason: StopReason::Killed } => {
-                *then = Then::Restart { purpose: Purpose::Commanded };
+                *then = Then::Restart { purpose: Purpose::Revival };
                 cx.handled()
             }
             Then::Stop { reason: StopReason::Shutdown } => cx.refused(Refusal::Draining),
@@ -388,7 +389,7 @@ fn stopping(
                 return cx.refused(Refusal::Draining);
             }
             life.start_afresh(restart);
-            *then = Then::Restart { purpose: Purpose::Commanded };
+            *then = Then::Restart { purpose: restart.purpose() };
             cx.handled()
         }
         Event::KillRequested | Event::DrainRequested => {

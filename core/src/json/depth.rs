@@ -44,7 +44,7 @@ pub fn check_depth(text: &[u8], limit: usize) -> Result<(), TooDeep> {
 }
 
 /// The position after the quote that closes the string whose content starts at `at`.
-fn after_string(text: &[u8], mut at: usize) -> usize {
+pub(super) fn after_string(text: &[u8], mut at: usize) -> usize {
     while let Some(rest) = text.get(at..) {
         match memchr2(b'"', b'\\', rest) {
             Some(found) if rest.get(found) == Some(&b'"') => return at + found + 1,

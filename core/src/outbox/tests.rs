@@ -99,6 +99,8 @@ fn stopped(name: &str) -> EventData {
         server_id: "i1".into(),
         server_name: name.to_string(),
         team_id: "t1".into(),
+        user_id: None,
+        process_id: None,
         reason: "test".to_string(),
     })
 }

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::denial::{Denial, DenialKind, Presentation};
@@ -26,6 +27,71 @@ pub enum Told {
     Error(Box<RawValue>),
     /// Nothing: the client took the call back.
     Nothing,
+}
+
+/// How a call ended, for whoever counts calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The server answered with a result that is no error.
+    Ok,
+    /// The server answered with an error, as a result or in JSON-RPC.
+    ToolError,
+    /// The server never saw the call.
+    RejectedBeforeSend,
+    /// The client took it back, or went away.
+    Cancelled,
+    /// The server did not answer in time.
+    TimedOut,
+    /// The server ended before it answered.
+    OutcomeUnknown,
+}
+
+impl Outcome {
+    /// What `outcome` was, and why it was no success, in words of our own: a server's may tell what
+    /// only its user may read.
+    pub fn of(outcome: &CallOutcome) -> (Outcome, Option<String>) {
+        match outcome {
+            CallOutcome::Result(result) if json::is_true(result.get(), "isError") => {
+                (Outcome::ToolError, Some(String::from("the tool reported an error")))
+            }
+            CallOutcome::Result(_) => (Outcome::Ok, None),
+            CallOutcome::Error(error) => {
+                #[derive(Deserialize)]
+                struct Code {
+                    code: i64,
+                }
+                let code = serde_json::from_str(error.get()).map(|Code { code }| code);
+                let text = match code {
+                    Ok(code) => format!("the server answered with error {code}"),
+                    Err(_) => String::from("the server answered with an error"),
+                };
+                (Outcome::ToolError, Some(text))
+            }
+            CallOutcome::RejectedBeforeSend(rejection) => {
+                let text = match rejection {
+                    Rejection::NotReady => String::from("the server was still starting"),
+                    Rejection::Closed { reason } => format!("the server had ended: {reason}"),
+                    Rejection::TooManyCalls { limit } => format!("{limit} calls were waiting"),
+                    Rejection::TooLarge { limit } => {
+                        format!("the call was larger than {limit} bytes")
+                    }
+                    Rejection::Malformed { what } => String::from(*what),
+                };
+                (Outcome::RejectedBeforeSend, Some(text))
+            }
+            CallOutcome::Cancelled => {
+                (Outcome::Cancelled, Some(String::from("the client took the call back")))
+            }
+            CallOutcome::TimedOut { after_ms } => {
+                (Outcome::TimedOut, Some(format!("no answer within {after_ms} ms")))
+            }
+            CallOutcome::OutcomeUnknown { reason } => (
+                Outcome::OutcomeUnknown,
+                Some(format!("the server ended before it answered: {reason}")),
+            ),
+        }
+    }
 }
 
 /// What a client is told of an outcome. The server's own words pass untouched.

@@ -32,6 +32,11 @@ pub(crate) fn finite<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok
     serializer.serialize_f64(if number.is_finite() { *number } else { 0.0 })
 }
 
+/// Whether an addition says nothing and can be left out.
+pub(crate) fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 fn to_whole(number: &Number) -> Option<u64> {
     if let Some(whole) = number.as_u64() {
         return Some(whole);

@@ -4,23 +4,23 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use satellite_core::process::StderrLine;
+use satellite_core::redaction::Redaction;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep_until};
 
-use super::redaction::Redaction;
 use crate::settings::StderrSettings;
 
 /// Lines kept for the report of the process's end.
 const LAST_LINES: usize = 20;
 
-/// Reads until the end and passes lines on; `report` takes them with a number of lines dropped.
-/// That is other than zero once in `settings.warning_interval`, and at the end for the rest.
+/// Reads until the end and passes lines on; `report` takes them with what was dropped. That is
+/// other than nothing once in `settings.warning_interval`, and at the end for the rest.
 /// Returns the last lines, whether they were passed on or not.
 pub(crate) async fn read<R: AsyncRead + Unpin>(
     mut stderr: R,
     redaction: Redaction,
     settings: StderrSettings,
-    mut report: impl FnMut(Vec<StderrLine>, u64),
+    mut report: impl FnMut(Vec<StderrLine>, Dropped),
     mut stop: tokio::sync::oneshot::Receiver<()>,
 ) -> Vec<String> {
     let mut lines = Lines::new(settings.line_max_bytes + redaction.longest());
@@ -50,12 +50,21 @@ pub(crate) async fn read<R: AsyncRead + Unpin>(
             }
             last.push_back(line);
         }
-        let dropped = if is_over || rate.is_due() { rate.take_dropped() } else { 0 };
-        if !passed.is_empty() || dropped > 0 {
+        let is_told = is_over || rate.is_due();
+        let dropped = if is_told { rate.take_dropped() } else { Dropped::default() };
+        if !passed.is_empty() || dropped.count > 0 {
             report(passed, dropped);
         }
     }
     last.into_iter().map(|line| line.clean(&redaction, settings.line_max_bytes).text).collect()
+}
+
+/// Lines that were too many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    pub(crate) count: u64,
+    /// From the first of them until they are told.
+    pub(crate) over: Duration,
 }
 
 /// At most so many lines in each second; the others are counted.
@@ -64,6 +73,8 @@ struct Rate {
     most: u32,
     passed: u32,
     dropped: u64,
+    /// Since when lines have been dropped that are not told yet.
+    since: Option<Instant>,
     /// When the count is to be told, if it is not zero.
     due: Option<Instant>,
     /// Until when it is not told again.
@@ -76,7 +87,16 @@ impl Rate {
 
     fn new(most: u32, interval: Duration) -> Self {
         let now = Instant::now();
-        Rate { window: now, most, passed: 0, dropped: 0, due: None, quiet_until: now, interval }
+        Rate {
+            window: now,
+            most,
+            passed: 0,
+            dropped: 0,
+            since: None,
+            due: None,
+            quiet_until: now,
+            interval,
+        }
     }
 
     fn admits(&mut self) -> bool {
@@ -90,6 +110,7 @@ impl Rate {
             self.passed += 1;
         } else {
             self.dropped += 1;
+            self.since.get_or_insert(now);
             // Not at once, so that the count is that of a whole burst.
             self.due.get_or_insert((now + Rate::WINDOW).max(self.quiet_until));
         }
@@ -107,10 +128,12 @@ impl Rate {
         }
     }
 
-    fn take_dropped(&mut self) -> u64 {
+    fn take_dropped(&mut self) -> Dropped {
+        let now = Instant::now();
         self.due = None;
-        self.quiet_until = Instant::now() + self.interval;
-        std::mem::take(&mut self.dropped)
+        self.quiet_until = now + self.interval;
+        let over = self.since.take().map_or(Duration::ZERO, |since| now.duration_since(since));
+        Dropped { count: std::mem::take(&mut self.dropped), over }
     }
 }
 
@@ -183,9 +206,9 @@ mod tests {
         let (mut writer, reader) = tokio::io::duplex(64);
         let (mut lines, mut dropped) = (Vec::new(), 0);
         let (_stop, stopped) = tokio::sync::oneshot::channel();
-        let report = |some: Vec<StderrLine>, count| {
+        let report = |some: Vec<StderrLine>, some_dropped: Dropped| {
             lines.extend(some);
-            dropped += count;
+            dropped += some_dropped.count;
         };
         let settings = StderrSettings {
             lines_per_second: STDERR_LINES_PER_SECOND,
@@ -231,9 +254,9 @@ mod tests {
             warning_interval: Duration::from_secs(60),
         };
         let (mut passed, mut warnings) = (0, Vec::new());
-        let report = |lines: Vec<StderrLine>, dropped| {
+        let report = |lines: Vec<StderrLine>, dropped: Dropped| {
             passed += lines.len() as u64;
-            if dropped > 0 {
+            if dropped.count > 0 {
                 warnings.push((Instant::now(), dropped));
             }
         };
@@ -249,8 +272,11 @@ mod tests {
         assert_eq!(warnings.len(), 4, "after a second, twice an interval later, at the end");
         for pair in warnings[..3].windows(2) {
             assert!(pair[1].0 - pair[0].0 >= settings.warning_interval, "{warnings:?}");
+            let between = pair[1].0 - pair[0].0;
+            let over = pair[1].1.over;
+            assert!(over <= between && over + Duration::from_secs(2) > between, "{warnings:?}");
         }
-        assert_eq!(passed + warnings.iter().map(|(_, dropped)| dropped).sum::<u64>(), 450);
+        assert_eq!(passed + warnings.iter().map(|(_, dropped)| dropped.count).sum::<u64>(), 450);
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,12 +6,13 @@ use satellite_core::control::Event;
 use satellite_core::id::{Incarnation, InstanceKey};
 use satellite_core::limits::TERMINATE_GRACE_MS;
 use satellite_core::process::Ended;
+use satellite_core::redaction::Redaction;
 use satellite_core::relay::{Relay, RelaySettings, Report};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::driver::Inbox;
-use crate::host::{Launch, Process, ProcessExit, ProcessHost, Redaction, read_stderr};
+use crate::host::{Dropped, Launch, Process, ProcessExit, ProcessHost, read_stderr};
 use crate::relay_task;
 use crate::relays::{RelayInbox, Relays, relay_channel};
 use crate::settings::StderrSettings;
@@ -56,8 +57,13 @@ impl<H: ProcessHost> Life<H> {
         let (stop, stopped) = oneshot::channel();
         let report = {
             let (inbox, key) = (self.inbox.clone(), key.clone());
-            move |lines, dropped| {
-                let _ = inbox.send(Event::Stderr { key: key.clone(), incarnation, lines, dropped });
+            move |lines, dropped: Dropped| {
+                let key = key.clone();
+                let dropped_over_ms = u64::try_from(dropped.over.as_millis()).unwrap_or(u64::MAX);
+                let dropped = dropped.count;
+                let written = Event::Stderr { key, incarnation, lines, dropped, dropped_over_ms };
+                // The inbox is gone when the daemon is.
+                let _ = inbox.send(written);
             }
         };
         let stderr = tokio::spawn(read_stderr(stderr, redaction, self.stderr, report, stopped));

@@ -66,6 +66,8 @@ fn instance(number: usize, tools: usize) -> InstanceView {
         }),
         disabled_tools: Arc::default(),
         address: None,
+        request_logging: true,
+        redaction: Arc::default(),
         message_count: 9,
         error_count: 1,
         last_activity: START,

@@ -66,6 +66,8 @@ pub(crate) fn instance(
             path: format!("path-{installation}-{user}"),
             token_hash: instance_token::hash(&token(installation, user)),
         }),
+        request_logging: true,
+        redaction: Arc::default(),
         message_count: 0,
         error_count: 0,
         last_activity: Timestamp(0),

@@ -51,6 +51,13 @@ pub struct SecurityAuthFailed {
     /// Its address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip_address: Option<String>,
+    /// Refusals before this one that were too many to be told one by one (addition).
+    #[serde(
+        default,
+        skip_serializing_if = "lenient::is_zero",
+        deserialize_with = "lenient::whole"
+    )]
+    pub suppressed_count: u64,
 }
 
 impl Bounds for SecurityAuthFailed {}

@@ -193,6 +193,12 @@ pub struct ServerStopped {
     pub server_name: String,
     /// The team.
     pub team_id: TeamId,
+    /// The user (addition).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
+    /// The process id of the one that ended (addition).
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::hint")]
+    pub process_id: Option<u64>,
     /// Why, for people.
     pub reason: String,
 }

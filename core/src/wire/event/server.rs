@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::kinds::Bounds;
 use crate::id::{InstallationId, TeamId, UserId};
+use crate::router::outcome::Outcome;
 use crate::time::IsoTime;
 use crate::view::InstanceStatus;
 use crate::wire::lenient;
@@ -115,6 +116,13 @@ pub struct RequestLogs {
     pub team_id: TeamId,
     /// The calls, the oldest first.
     pub requests: Vec<RequestEntry>,
+    /// Calls that were too many to be shown (addition).
+    #[serde(
+        default,
+        skip_serializing_if = "lenient::is_zero",
+        deserialize_with = "lenient::whole"
+    )]
+    pub omitted_count: u64,
 }
 
 impl Bounds for RequestLogs {}
@@ -154,6 +162,9 @@ pub struct ToolsDiscovered {
     pub installation_name: String,
     /// The team.
     pub team_id: TeamId,
+    /// Whose instance offers them (addition: without it users overwrite each other's tools).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
     /// The server's name in tool paths.
     pub server_slug: String,
     /// How many there are.
@@ -226,6 +237,9 @@ pub struct ToolExecuted {
     /// Who called (addition; the contract's fields name no user).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
+    /// How the call ended (addition).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
 }
 
 impl Bounds for ToolExecuted {}

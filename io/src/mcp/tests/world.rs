@@ -120,6 +120,8 @@ pub(super) fn instance(installation: &str, path: &str, token: &str) -> InstanceV
             path: path.into(),
             token_hash: instance_token::hash(token),
         }),
+        request_logging: true,
+        redaction: Arc::default(),
         message_count: 0,
         error_count: 0,
         last_activity: Timestamp(0),

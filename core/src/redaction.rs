@@ -1,8 +1,18 @@
-//! Keeps a server's secrets out of what it prints.
+//! Keeps a server's secrets out of what is told of it: of what it prints, of what it is asked and
+//! of what it answers.
+
+mod excerpt;
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use satellite_core::secret::Secret;
+
+use crate::secret::Secret;
 
 /// Shorter values (`1`, `true`, `info`) are no secrets, and blotting them out would spoil the log.
 const SHORTEST: usize = 6;
@@ -10,16 +20,16 @@ const SHORTEST: usize = 6;
 const BLOT: &str = "[secret]";
 
 /// The forms in which a server's secrets may appear.
-#[derive(Debug, Default)]
-pub(crate) struct Redaction {
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Redaction {
     /// Longest first, so that no part of a longer one stays.
-    forms: Vec<String>,
+    forms: Vec<Secret>,
 }
 
 impl Redaction {
     /// Looks out for `secrets`: as they are, line by line, in base64 wherever they stand in the
     /// encoded text, and URL-encoded.
-    pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let mut forms = Vec::new();
         for secret in secrets {
             for part in secret.expose().lines().map(str::trim).chain([secret.expose()]) {
@@ -32,18 +42,19 @@ impl Redaction {
         }
         forms.sort_by(|left, right| right.len().cmp(&left.len()).then_with(|| left.cmp(right)));
         forms.dedup();
-        Redaction { forms }
+        Redaction { forms: forms.into_iter().map(Secret::new).collect() }
     }
 
-    /// The length of the longest form.
-    pub(crate) fn longest(&self) -> usize {
-        self.forms.first().map_or(0, String::len)
+    /// The length in bytes of the longest form.
+    pub fn longest(&self) -> usize {
+        self.forms.first().map_or(0, |form| form.expose().len())
     }
 
     /// `text` without secrets.
-    pub(crate) fn apply(&self, text: String) -> String {
+    pub fn apply(&self, text: String) -> String {
         self.forms.iter().fold(text, |text, form| {
-            if text.contains(form.as_str()) { text.replace(form.as_str(), BLOT) } else { text }
+            let form = form.expose();
+            if text.contains(form) { text.replace(form, BLOT) } else { text }
         })
     }
 }
@@ -105,6 +116,12 @@ mod tests {
             assert!(shown.contains(BLOT) && !shown.contains("rd"), "{shown}");
         }
         assert_eq!(redaction.apply("true".into()), "true");
+    }
+
+    #[test]
+    fn a_redaction_shows_nothing_of_what_it_looks_for() {
+        let redaction = Redaction::new(&[Secret::new("hunter2-hunter2")]);
+        assert!(!format!("{redaction:?}").contains("hunter2"));
     }
 
     #[test]
