@@ -154,7 +154,9 @@ impl Lifecycle {
     }
 
     pub(super) fn deadline(&self, state: &State) -> Option<Deadline> {
-        let lost = state.process().and_then(|process| process.lost_until);
+        // Once it has been told to end there is nothing more to do about closed pipes.
+        let alive = state.process().filter(|_| !matches!(state, State::Stopping { .. }));
+        let lost = alive.and_then(|process| process.lost_until);
         let lost = lost.map(|at| Deadline::new(at, "pipes closed"));
         let own = match state {
             State::Provisioned => Some(Deadline::new(self.last_activity, "first start")),

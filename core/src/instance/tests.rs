@@ -273,6 +273,18 @@ fn a_silent_child_is_ended_and_started_again() {
 }
 
 #[test]
+fn a_process_that_hung_up_and_is_told_to_end_wants_no_more_time() {
+    let mut life = Life::online();
+    let incarnation = life.incarnation();
+    let reason = String::from("closed");
+    life.event(Event::PipesClosed { incarnation, reason });
+    life.now = life.instance.next_deadline().unwrap().at;
+    life.event(Event::Tick);
+    assert_eq!(life.words(), ["online->stopping", "error", "terminate 1"]);
+    assert_eq!(life.instance.next_deadline(), None, "its end is all that is awaited");
+}
+
+#[test]
 fn removal_leaves_nothing_and_reports_the_end() {
     let mut life = Life::online();
     life.event(Event::RemoveRequested);
