@@ -4,7 +4,9 @@
 //! what it finds goes into `corpus/` and is replayed by `cargo test` from then on.
 
 pub mod credentials;
+pub mod journal;
 pub mod json_rpc;
+pub mod lifecycle;
 pub mod mcp_json;
 pub mod retry_after;
 pub mod sse;
@@ -14,9 +16,11 @@ pub mod wire;
 pub type Body = fn(&[u8]);
 
 /// Every target by name, which is also that of its file and of its corpus.
-pub const TARGETS: [(&str, Body); 7] = [
+pub const TARGETS: [(&str, Body); 9] = [
     ("credentials", credentials::run),
+    ("journal", journal::run),
     ("json_rpc", json_rpc::run),
+    ("lifecycle", lifecycle::run),
     ("mcp_json", mcp_json::run),
     ("registration_token", wire::registration_token),
     ("retry_after", retry_after::run),

@@ -58,6 +58,16 @@ fn server_sent_events_keep_their_promises_on_their_corpus() {
 }
 
 #[test]
+fn journals_keep_their_promises_on_their_corpus() {
+    replay("journal");
+}
+
+#[test]
+fn lifecycles_keep_their_promises_on_their_corpus() {
+    replay("lifecycle");
+}
+
+#[test]
 fn json_rpc_keeps_its_promises_on_its_corpus() {
     replay("json_rpc");
 }
