@@ -1,8 +1,15 @@
 //! Commands of the Backend: each is executed at most once here, one at a time, the most urgent
 //! first, and its one result is sent until the Backend confirms it.
+//!
+//! Every step of a command is synced in the journal before what presumes it: its receipt before it
+//! is acknowledged and may begin, its beginning before it is executed, its result before that is
+//! sent. So wherever a daemon ends, the next one knows what may still be done.
 
+mod acknowledgements;
 mod admission;
+mod intake;
 mod payload;
+mod restoring;
 mod results;
 #[cfg(test)]
 mod tests;
@@ -12,13 +19,15 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::backoff;
 use crate::credentials::Credentials;
 use crate::http::{HttpAnswer, HttpFailure, HttpRequest};
 use crate::id::CommandId;
-use crate::limits::{COMMAND_RESULT_MAX_BYTES, COMMAND_TIMEOUT_MS, COMMANDS_WAITING_MAX};
+use crate::journal::{Entry, StoredCommand};
+use crate::limits::{COMMAND_RESULT_MAX_BYTES, COMMAND_TIMEOUT_MS, JOURNAL_RETRY_MS};
 use crate::link::{answer, request};
 use crate::log::{Level, LogLine};
 use crate::machine::{Deadline, Machine, Refusal, Verdict};
@@ -28,6 +37,7 @@ use crate::time::{IsoTime, SECOND, Timestamp};
 use crate::wire;
 use crate::wire::command::{Command, CommandResult, CommandStatus, Priority, Unreadable};
 
+use acknowledgements::Acknowledgements;
 pub use admission::{Admission, Known, admit};
 pub use payload::Payload;
 use results::Results;
@@ -37,6 +47,15 @@ use results::Results;
 pub enum Event {
     /// Credentials may be used.
     Paired(Credentials),
+    /// Whether the Backend wants to know that a command is stored (addition `command-lease`).
+    LeaseGranted(bool),
+    /// The journal of an earlier daemon held these commands. Comes before any other command.
+    Restored {
+        /// The commands, the oldest first.
+        commands: Vec<StoredCommand>,
+        /// Whether the journal has lost entries: then what seems not to have begun may have.
+        is_doubtful: bool,
+    },
     /// The Backend handed out commands.
     Received(Vec<Command>),
     /// The Backend handed out what can't be read as commands.
@@ -48,22 +67,29 @@ pub enum Event {
         /// How.
         outcome: Outcome,
     },
-    /// A request of channel `Result` ended.
+    /// What was to be synced is, or could not be; the error is for people.
+    Stored {
+        /// The number that was asked with.
+        ticket: u64,
+        /// The outcome.
+        outcome: Result<(), String>,
+    },
+    /// A request of channel `Result` or `Acknowledgement` ended.
     Answered {
         /// Which.
         request: RequestKey,
         /// How.
         answer: Result<HttpAnswer, HttpFailure>,
     },
-    /// The daemon is to end: no further command is begun. Those that wait stay the Backend's, to
-    /// be delivered again.
+    /// The daemon is to end: no further command is begun. Those that wait are begun after the next
+    /// start.
     DrainRequested,
     /// Time has passed.
     Tick,
 }
 
 /// An effect of the command queue.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Effect {
     /// Execute a command; answered by `Completed`. None other follows before.
     Execute(Command),
@@ -73,6 +99,13 @@ pub enum Effect {
         request: RequestKey,
         /// The request.
         http: HttpRequest,
+    },
+    /// Enter something in the journal.
+    Journal {
+        /// What.
+        entry: Entry,
+        /// If a number, it is to be synced; answered by `Stored`.
+        ticket: Option<u64>,
     },
     /// Print a log line.
     Log(LogLine),
@@ -120,13 +153,22 @@ impl Outcome {
 pub struct Commands {
     random: Random,
     credentials: Option<Credentials>,
-    /// By urgency, then by arrival.
-    waiting: BTreeMap<(Priority, u64), Waiting>,
+    lease_granted: bool,
+    /// What is being synced, by ticket.
+    storing: BTreeMap<u64, Storing>,
+    tickets: u64,
+    waiting: BTreeMap<Place, Waiting>,
     arrivals: u64,
     executing: Option<Executing>,
+    /// The journal could not be written: until then nothing is begun.
+    held_until: Option<Timestamp>,
+    acknowledgements: Acknowledgements,
     results: Results,
     draining: bool,
 }
+
+/// By urgency, then by arrival.
+type Place = (Priority, u64);
 
 #[derive(Debug)]
 struct Waiting {
@@ -135,9 +177,22 @@ struct Waiting {
 }
 
 #[derive(Debug)]
+enum Storing {
+    /// A command that was received.
+    Receipt(Place, Waiting),
+    /// That the command whose turn it is begins.
+    Beginning,
+    /// A result.
+    Result(CommandId),
+}
+
+#[derive(Debug)]
 struct Executing {
-    about: About,
+    place: Place,
+    waited: Waiting,
     since: Timestamp,
+    /// Whether its beginning is synced and it is being executed.
+    is_begun: bool,
 }
 
 /// What a result repeats of its command.
@@ -164,9 +219,14 @@ impl Commands {
         Commands {
             random,
             credentials: None,
+            lease_granted: false,
+            storing: BTreeMap::new(),
+            tickets: 0,
             waiting: BTreeMap::new(),
             arrivals: 0,
             executing: None,
+            held_until: None,
+            acknowledgements: Acknowledgements::default(),
             results: Results::default(),
             draining: false,
         }
@@ -174,111 +234,93 @@ impl Commands {
 
     /// Whether nothing is being executed and the Backend has confirmed every result.
     pub fn is_idle(&self) -> bool {
-        self.executing.is_none() && self.results.waiting() == 0
+        self.executing.is_none() && self.unconfirmed() == 0
     }
 
     /// How many results the Backend has still to confirm.
     pub fn unconfirmed(&self) -> usize {
-        self.results.waiting()
+        let storing = self.storing.values();
+        storing.filter(|storing| matches!(storing, Storing::Result(_))).count()
+            + self.results.waiting()
     }
 
     /// The command being executed.
     pub fn executing(&self) -> Option<&CommandId> {
-        self.executing.as_ref().map(|executing| &executing.about.id)
+        self.executing.as_ref().map(|executing| &executing.waited.command.id)
     }
 
-    fn known(&self, id: &CommandId) -> Known {
-        let waits = self.executing() == Some(id)
-            || self.waiting.values().any(|waiting| waiting.command.id == *id);
-        if waits { Known::Pending } else { self.results.known(id) }
+    fn ticket(&mut self, storing: Storing) -> Option<u64> {
+        self.tickets += 1;
+        self.storing.insert(self.tickets, storing);
+        Some(self.tickets)
     }
 
-    fn receive(
+    fn stored(
         &mut self,
         now: Timestamp,
-        commands: Vec<Command>,
+        ticket: u64,
+        outcome: Result<(), String>,
         out: &mut Vec<Effect>,
     ) -> Verdict {
-        let mut verdict = Verdict::Ignored("no command");
-        for command in commands {
-            let team = self.credentials.as_ref().and_then(|own| own.team_id.as_ref());
-            match admit(&command, self.known(&command.id), team) {
-                Admission::Execute if self.waiting.len() >= COMMANDS_WAITING_MAX => {
-                    // Not answered: the Backend delivers it again when there is room.
-                    out.push(Effect::Log(about(
-                        Level::Warn,
-                        "A command is not taken: too many wait",
-                        &command.id,
-                    )));
-                    verdict = Verdict::Refused(Refusal::LimitReached);
-                }
-                Admission::Execute => {
-                    self.arrivals += 1;
-                    let place = (command.priority, self.arrivals);
-                    self.waiting.insert(place, Waiting { command, received_at: now });
-                    if !matches!(verdict, Verdict::Refused(_)) {
-                        verdict = Verdict::Handled;
-                    }
-                }
-                Admission::Ignore(why) => {
-                    if matches!(verdict, Verdict::Ignored(_)) {
-                        verdict = Verdict::Ignored(why);
-                    }
-                }
-                Admission::Repeat => {
-                    self.results.repeat(&command.id);
-                    if !matches!(verdict, Verdict::Refused(_)) {
-                        verdict = Verdict::Handled;
-                    }
-                }
-                Admission::Refuse { refusal, reason } => {
-                    let outcome = Outcome::failed(now, reason);
-                    self.finish(&About::of(&command), outcome, out);
-                    verdict = Verdict::Refused(refusal);
-                }
+        match (self.storing.remove(&ticket), outcome) {
+            (None, _) => return Verdict::Ignored("late"),
+            (Some(Storing::Receipt(place, waiting)), Ok(())) => self.take_up(place, waiting),
+            (Some(Storing::Receipt(_, waiting)), Err(error)) => {
+                let msg = "A command could not be stored and is not begun; the Backend will deliver it again";
+                out.push(Effect::Log(
+                    about(Level::Error, msg, &waiting.command.id).with("error", error),
+                ));
             }
+            (Some(Storing::Beginning), outcome) => self.begin(now, outcome, out),
+            // The result is in memory still: the Backend may have it.
+            (Some(Storing::Result(id)), _) => self.results.release(&id),
         }
-        verdict
+        Verdict::Handled
     }
 
-    /// What can't be read is answered by a failure as far as it can be named.
-    fn receive_unreadable(
-        &mut self,
-        now: Timestamp,
-        found: Vec<Unreadable>,
-        out: &mut Vec<Effect>,
-    ) {
-        for Unreadable { id, reason } in found {
-            let error = format!("the command cannot be read: {reason}");
-            match id {
-                Some(id) if self.known(&id) == Known::New => {
-                    let about = About { id, correlation_id: None, attempt: None };
-                    self.finish(&about, Outcome::failed(now, error), out);
-                }
-                Some(id) => self.results.repeat(&id),
-                None => out.push(Effect::Log(
-                    LogLine::new(Level::Warn, "A command without an id cannot be answered")
-                        .with("error", &reason),
-                )),
-            }
-        }
-    }
-
-    /// Begins the most urgent command, unless one is being executed.
+    /// Has the most urgent command begun, unless another is.
     fn begin_next(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
-        while self.executing.is_none() && !self.draining {
-            let Some((_, Waiting { command, received_at })) = self.waiting.pop_first() else {
-                return;
-            };
+        self.held_until.take_if(|until| *until <= now);
+        // What is being stored may be more urgent.
+        let arrives = self.storing.values().any(|one| matches!(one, Storing::Receipt(..)));
+        if arrives || self.held_until.is_some() || self.draining {
+            return;
+        }
+        while self.executing.is_none() {
+            let Some((place, waited)) = self.waiting.pop_first() else { return };
+            let Waiting { command, received_at } = &waited;
             if let Some(expires_in) = command.expires_in
-                && now.since(received_at) >= expires_in.saturating_mul(SECOND)
+                && now.since(*received_at) >= expires_in.saturating_mul(SECOND)
             {
                 let outcome = Outcome::failed(now, admission::expired(expires_in));
-                self.finish(&About::of(&command), outcome, out);
+                self.finish(&About::of(command), outcome, out);
                 continue;
             }
-            self.executing = Some(Executing { about: About::of(&command), since: now });
-            out.push(Effect::Execute(command));
+            let entry = Entry::Begun { id: command.id.clone(), at: now };
+            let ticket = self.ticket(Storing::Beginning);
+            out.push(Effect::Journal { entry, ticket });
+            self.executing = Some(Executing { place, waited, since: now, is_begun: false });
+        }
+    }
+
+    /// Executes the command whose beginning is synced. If it cannot be, it waits on: begun without
+    /// a trace, it might begin twice.
+    fn begin(&mut self, now: Timestamp, outcome: Result<(), String>, out: &mut Vec<Effect>) {
+        match (self.executing.take(), outcome) {
+            (None, _) => {}
+            (Some(executing), Ok(())) => {
+                out.push(Effect::Execute(executing.waited.command.clone()));
+                self.executing = Some(Executing { since: now, is_begun: true, ..executing });
+            }
+            (Some(executing), Err(error)) => {
+                let id = &executing.waited.command.id;
+                out.push(Effect::Log(
+                    about(Level::Error, "A command waits until the journal can be written", id)
+                        .with("error", error),
+                ));
+                self.waiting.insert(executing.place, executing.waited);
+                self.held_until = Some(now.after(JOURNAL_RETRY_MS));
+            }
         }
     }
 
@@ -307,6 +349,16 @@ impl Commands {
             result.result = Some(Map::from_iter([("omitted".to_string(), Value::from(note))]));
             body = wire::encode(&result);
         }
+        let Ok(body) = String::from_utf8(body)
+            .map_err(drop)
+            .and_then(|body| RawValue::from_string(body).map_err(drop))
+        else {
+            // What was just written as JSON is JSON.
+            return;
+        };
+        let entry = Entry::Finished { id: command.id.clone(), result: body.clone() };
+        let ticket = self.ticket(Storing::Result(command.id.clone()));
+        out.push(Effect::Journal { entry, ticket });
         if let Some(lost) = self.results.keep(&command.id, body) {
             out.push(Effect::Log(about(
                 Level::Warn,
@@ -324,6 +376,12 @@ impl Commands {
             let request = RequestKey { channel: Channel::Result, number };
             out.push(Effect::Send { request, http });
         }
+        if let Some((number, body)) = self.acknowledgements.next() {
+            let path = wire::path::command_result(&credentials.satellite_id);
+            let http = request::post(credentials, path, body);
+            let request = RequestKey { channel: Channel::Acknowledgement, number };
+            out.push(Effect::Send { request, http });
+        }
     }
 
     fn answered(
@@ -333,12 +391,10 @@ impl Commands {
         out: &mut Vec<Effect>,
     ) {
         match answer {
-            Ok(received) if received.is_success() => {
-                self.results.settled();
-            }
+            Ok(received) if received.is_success() => self.settled(out).map_or((), drop),
             // The Backend will not take this result, however often it is sent.
             Ok(received) if matches!(received.status, 400 | 404 | 413 | 422) => {
-                if let Some(id) = self.results.settled() {
+                if let Some(id) = self.settled(out) {
                     out.push(Effect::Log(
                         about(Level::Warn, "The Backend refused a command's result", &id)
                             .with("error", answer::describe(answer)),
@@ -359,12 +415,20 @@ impl Commands {
         }
     }
 
+    fn settled(&mut self, out: &mut Vec<Effect>) -> Option<CommandId> {
+        let id = self.results.settled()?;
+        out.push(Effect::Journal { entry: Entry::Reported { id: id.clone() }, ticket: None });
+        Some(id)
+    }
+
     fn time_out(&mut self, now: Timestamp, out: &mut Vec<Effect>) -> bool {
-        let overdue = |executing: &mut Executing| now.since(executing.since) >= COMMAND_TIMEOUT_MS;
+        let overdue = |executing: &mut Executing| {
+            executing.is_begun && now.since(executing.since) >= COMMAND_TIMEOUT_MS
+        };
         let Some(executing) = self.executing.take_if(overdue) else { return false };
         let error = format!("not finished within {} s", COMMAND_TIMEOUT_MS / SECOND);
         let outcome = Outcome::failed(executing.since, error).with_result(now, Value::Null);
-        self.finish(&executing.about, outcome, out);
+        self.finish(&About::of(&executing.waited.command), outcome, out);
         true
     }
 }
@@ -383,6 +447,14 @@ impl Machine for Commands {
                 self.credentials = Some(credentials);
                 Verdict::Handled
             }
+            Event::LeaseGranted(granted) => {
+                self.lease_granted = granted;
+                Verdict::Handled
+            }
+            Event::Restored { commands, is_doubtful } => {
+                self.restore(now, commands, is_doubtful, out);
+                Verdict::Handled
+            }
             Event::Received(_) | Event::ReceivedUnreadable(_) if self.draining => {
                 return Verdict::Refused(Refusal::Draining);
             }
@@ -392,11 +464,20 @@ impl Machine for Commands {
                 Verdict::Handled
             }
             Event::Completed { id, outcome } => {
-                let Some(executing) = self.executing.take_if(|executing| executing.about.id == id)
-                else {
+                let is_it = |executing: &mut Executing| {
+                    executing.is_begun && executing.waited.command.id == id
+                };
+                let Some(executing) = self.executing.take_if(is_it) else {
                     return Verdict::Ignored("late");
                 };
-                self.finish(&executing.about, outcome, out);
+                self.finish(&About::of(&executing.waited.command), outcome, out);
+                Verdict::Handled
+            }
+            Event::Stored { ticket, outcome } => self.stored(now, ticket, outcome, out),
+            Event::Answered { request, .. } if request.channel == Channel::Acknowledgement => {
+                if !self.acknowledgements.answered(request.number) {
+                    return Verdict::Ignored("late");
+                }
                 Verdict::Handled
             }
             Event::Answered { request, answer } => {
@@ -408,12 +489,12 @@ impl Machine for Commands {
             }
             Event::DrainRequested => {
                 self.draining = true;
-                self.waiting.clear();
                 Verdict::Handled
             }
             Event::Tick => {
                 let due = self.results.due().is_some_and(|due| due <= now);
-                if !self.time_out(now, out) && !due {
+                let is_held = self.held_until.is_some_and(|until| until <= now);
+                if !self.time_out(now, out) && !due && !is_held {
                     return Verdict::Ignored("nothing is due");
                 }
                 Verdict::Handled
@@ -425,10 +506,13 @@ impl Machine for Commands {
     }
 
     fn next_deadline(&self) -> Option<Deadline> {
-        let execution = self.executing.as_ref().map(|executing| {
+        let running = self.executing.as_ref().filter(|executing| executing.is_begun);
+        let execution = running.map(|executing| {
             Deadline::new(executing.since.after(COMMAND_TIMEOUT_MS), "command overdue")
         });
+        let held = self.held_until.filter(|_| !self.draining && !self.waiting.is_empty());
+        let held = held.map(|until| Deadline::new(until, "command begins again"));
         let result = self.results.due().map(|due| Deadline::new(due, "command result again"));
-        Deadline::earlier(execution, result)
+        Deadline::earlier(held, Deadline::earlier(execution, result))
     }
 }

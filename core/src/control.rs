@@ -12,6 +12,7 @@
 //! | `publish` | the one published [`View`] |
 //! | `usage` | what clients do and servers write, and the events that tell of it |
 //! | `watermark` | how near the satellite is to its limits |
+//! | `remembering` | the journal, and who waits for it |
 
 mod conversation;
 mod effect;
@@ -21,6 +22,7 @@ mod execution;
 mod fleet;
 mod places;
 mod publish;
+mod remembering;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -38,6 +40,7 @@ use crate::commands::Commands;
 use crate::configuration::Configuration;
 use crate::id::{InstallationId, InstanceKey};
 use crate::instance::Instance;
+use crate::journal::{Journal, ToolSwitch};
 use crate::limits::Settings;
 use crate::link::Link;
 use crate::log::{Level, LogLine};
@@ -69,10 +72,15 @@ pub struct Control {
     ending: Option<Ending>,
     usage: Usage,
     processes: Watermark,
+    journal: Journal,
+    /// Names the present run of the machine's kernel.
+    boot: String,
+    /// Tools switched by commands, the last switched last.
+    switches: Vec<ToolSwitch>,
     /// Whether the configuration in force came from the Backend since the start.
     configuration_fresh: bool,
-    /// Why the state directory cannot be written, while it cannot.
-    persist_error: Option<String>,
+    /// Why records could not be written when that was last tried, by their names.
+    persist_errors: BTreeMap<&'static str, String>,
     /// Errors since the last heartbeat that the Backend confirmed.
     errors: u64,
     refused: BTreeMap<&'static str, u64>,
@@ -105,8 +113,11 @@ impl Control {
             ending: None,
             usage: Usage::default(),
             processes: Watermark::default(),
+            journal: Journal::default(),
+            boot: String::new(),
+            switches: Vec::new(),
             configuration_fresh: false,
-            persist_error: None,
+            persist_errors: BTreeMap::new(),
             errors: 0,
             refused: BTreeMap::new(),
             changed: BTreeSet::new(),
@@ -148,7 +159,13 @@ impl Control {
         let talked = self.tick_conversation(now, out);
         let moved = self.tick_fleet(now, out);
         let told = self.tick_usage(now, out);
-        if talked || moved || told { Verdict::Handled } else { Verdict::Ignored("nothing is due") }
+        // Its writing follows, as after any event.
+        let writes = self.journal.next_deadline().is_some_and(|next| next.at <= now);
+        if talked || moved || told || writes {
+            Verdict::Handled
+        } else {
+            Verdict::Ignored("nothing is due")
+        }
     }
 
     fn count(&mut self, why: Refusal) {
@@ -187,6 +204,7 @@ impl Machine for Control {
         if self.ending.is_some() {
             self.flush_usage(now, out);
         }
+        self.flush_journal(now, out);
         self.proceed_ending(now, out);
         // The host logs what became of its events.
         if let Verdict::Refused(why) = verdict {
@@ -206,6 +224,9 @@ impl Machine for Control {
         let ending = self.ending.as_ref().map(Ending::deadline);
         let execution = self.executions.next_deadline();
         let usage = self.usage_deadline();
-        [conversation, fleet, ending, execution, usage].into_iter().fold(None, Deadline::earlier)
+        let journal = self.journal.next_deadline();
+        [conversation, fleet, ending, execution, usage, journal]
+            .into_iter()
+            .fold(None, Deadline::earlier)
     }
 }

@@ -34,6 +34,7 @@
 mod checksum;
 mod codec;
 mod recovery;
+mod writer;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -47,6 +48,7 @@ use crate::wire::command::Command;
 
 pub use codec::{Condition, Scan, condition, encode, scan};
 pub use recovery::{Pending, Recovered, StoredCommand, recover};
+pub(crate) use writer::{Journal, Waiter};
 
 /// An entry of the journal.
 #[derive(Clone, Debug, Serialize, Deserialize)]

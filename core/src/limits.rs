@@ -64,6 +64,8 @@ pub const EVENT_QUEUE_MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// What may be appended to the journal beyond its last rewriting's length before it is rewritten.
 pub const JOURNAL_SLACK_BYTES: usize = 1024 * 1024;
+/// Switches of tools that are remembered.
+pub const TOOL_SWITCHES_MAX: usize = 10_000;
 /// Wait after the journal could not be written.
 pub const JOURNAL_RETRY_MS: u64 = 30 * SECOND;
 /// Largest journal that is read; several times what the bounds of its content allow.

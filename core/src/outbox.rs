@@ -2,23 +2,27 @@
 //!
 //! A window opens with the first waiting event; when it closes, everything that waits goes out in
 //! batches, one in flight, back to back. What the Backend did not confirm is sent again with the
-//! same ids. What had to be dropped is told in an event of its own.
+//! same ids. What had to be dropped is told in an event of its own. Every step is entered in the
+//! journal, and a batch waits until its events are synced: only then is it known that they outlive
+//! the machine, and that no number that the Backend has seen is given again.
 
+mod answers;
 mod queue;
+mod restoring;
 #[cfg(test)]
 mod tests;
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use crate::backoff;
+use serde_json::value::to_raw_value;
+
 use crate::credentials::Credentials;
 use crate::http::{HttpAnswer, HttpFailure, HttpRequest};
 use crate::id::EventId;
-use crate::limits::{
-    EVENT_BATCH_MAX, EVENT_BATCH_MAX_BYTES, EVENT_THROTTLE_MAX_MS, EVENT_THROTTLE_MIN_MS, Settings,
-};
-use crate::link::{answer, request};
+use crate::journal::{self, Gap};
+use crate::limits::{EVENT_BATCH_MAX, EVENT_BATCH_MAX_BYTES, Settings};
+use crate::link::request;
 use crate::log::{Level, LogLine};
 use crate::machine::{Deadline, Machine, Verdict};
 use crate::random::Random;
@@ -26,7 +30,7 @@ use crate::request::{Channel, RequestKey};
 use crate::time::{IsoTime, Timestamp};
 use crate::view::OutboxView;
 use crate::wire;
-use crate::wire::event::{EventData, EventsReply};
+use crate::wire::event::EventData;
 
 use queue::{Content, Entry, Queue};
 
@@ -49,6 +53,13 @@ pub enum Event {
         /// How.
         answer: Result<HttpAnswer, HttpFailure>,
     },
+    /// What was to be synced is, or could not be.
+    Stored {
+        /// The number that was asked with.
+        ticket: u64,
+        /// Whether it is.
+        is_synced: bool,
+    },
     /// The daemon is about to end: from here on nothing waits for company.
     FlushRequested,
     /// Time has passed.
@@ -56,7 +67,7 @@ pub enum Event {
 }
 
 /// An effect of the outbox.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Effect {
     /// Send a request to the Backend; answered by `Answered`.
     Send {
@@ -64,6 +75,13 @@ pub enum Effect {
         request: RequestKey,
         /// The request.
         http: HttpRequest,
+    },
+    /// Enter something in the journal.
+    Journal {
+        /// What.
+        entry: journal::Entry,
+        /// If a number, everything up to this entry is to be synced; answered by `Stored`.
+        ticket: Option<u64>,
     },
     /// Print a log line.
     Log(LogLine),
@@ -76,6 +94,8 @@ enum Phase {
     Quiet,
     /// The window is open.
     Collecting { until: Timestamp },
+    /// The first `count` events are being synced, and then sent.
+    Storing { ticket: u64, count: usize },
     /// A batch of the first `count` events is on its way.
     InFlight { number: u64, count: usize },
     /// The Backend could not take the last batch, or is being spared.
@@ -92,6 +112,12 @@ pub struct Outbox {
     queue: Queue,
     phase: Phase,
     next_seq: u64,
+    /// Events up to this number are synced.
+    synced_through: u64,
+    /// Events up to this number are being synced.
+    syncing_through: u64,
+    /// Syncs asked for.
+    tickets: u64,
     requests: u64,
     /// The first so many events hold one for which a batch was refused; 0 if none is known.
     suspects: usize,
@@ -110,9 +136,7 @@ impl Outbox {
         Outbox::starting_at(1, settings, random)
     }
 
-    /// An empty outbox whose first event gets the number `seq`: one more than the last number this
-    /// satellite has ever used.
-    pub fn starting_at(seq: u64, settings: &Settings, random: Random) -> Self {
+    fn starting_at(seq: u64, settings: &Settings, random: Random) -> Self {
         Outbox {
             batch_max: settings.event_batch_max.clamp(1, EVENT_BATCH_MAX),
             window_ms: settings.event_window_ms,
@@ -121,6 +145,9 @@ impl Outbox {
             queue: Queue::new(settings.event_queue_max),
             phase: Phase::Quiet,
             next_seq: seq,
+            synced_through: 0,
+            syncing_through: 0,
+            tickets: 0,
             requests: 0,
             suspects: 0,
             throttled: 0,
@@ -135,6 +162,7 @@ impl Outbox {
         OutboxView {
             waiting: self.queue.len(),
             capacity: self.queue.capacity(),
+            bytes: self.queue.bytes(),
             dropped: self.queue.dropped(),
         }
     }
@@ -151,7 +179,6 @@ impl Outbox {
 
     fn emit(&mut self, now: Timestamp, data: EventData, at: Timestamp, out: &mut Vec<Effect>) {
         let seq = self.next_seq;
-        self.next_seq = self.next_seq.saturating_add(1);
         let event = wire::event::Event {
             id: Some(new_id(&mut self.random)),
             seq: Some(seq),
@@ -159,17 +186,28 @@ impl Outbox {
             data,
         };
         let kind = event.data.kind();
-        let content = Content::Event { kind, json: wire::encode(&event) };
-        let entry = Entry { seq, content, attempted: false };
-        let random = &mut self.random;
-        let dropped = self.queue.push(entry, now, || new_id(random));
-        if dropped > 0 && !self.overflowing {
-            self.overflowing = true;
+        let Ok(json) = to_raw_value(&event) else {
+            // No type of event has a form that JSON lacks.
             out.push(Effect::Log(
-                LogLine::new(Level::Warn, "Too many events wait; the oldest are being dropped")
-                    .with("operation", "events_dropped")
-                    .with("capacity", self.queue.capacity()),
+                LogLine::new(Level::Error, "An event has no JSON; it is dropped")
+                    .with("type", kind),
             ));
+            return;
+        };
+        self.next_seq = seq.saturating_add(1);
+        out.push(enter(journal::Entry::Event(json.clone())));
+        let entry = Entry { seq, content: Content::Event { kind, json }, attempted: false };
+        let random = &mut self.random;
+        if let Some(gap) = self.queue.push(entry, now, || new_id(random)) {
+            out.push(enter(journal::Entry::Gap(gap)));
+            if !self.overflowing {
+                self.overflowing = true;
+                out.push(Effect::Log(
+                    LogLine::new(Level::Warn, "Too many events wait; the oldest are being dropped")
+                        .with("operation", "events_dropped")
+                        .with("capacity", self.queue.capacity()),
+                ));
+            }
         }
         if self.phase == Phase::Quiet {
             self.phase = Phase::Collecting { until: now.after(self.window_ms) };
@@ -179,9 +217,12 @@ impl Outbox {
         }
     }
 
-    /// Sends what is first in line, if anything waits and the satellite is paired.
+    /// Sends what is first in line, if anything waits and the satellite is paired. What was never
+    /// sent is synced first.
     fn send(&mut self, out: &mut Vec<Effect>) {
-        let Some(credentials) = &self.credentials else { return };
+        if self.credentials.is_none() {
+            return;
+        }
         let count = match self.suspects {
             0 => self.batch_max,
             suspects => (suspects / 2).max(1),
@@ -191,21 +232,47 @@ impl Outbox {
             self.phase = Phase::Quiet;
             return;
         }
+        let is_first = self.queue.attempt(count).contains(&false);
+        let through = self.queue.seq(count);
+        let ticket = (through > self.synced_through).then(|| {
+            self.tickets += 1;
+            self.tickets
+        });
+        if is_first || ticket.is_some() {
+            out.push(Effect::Journal { entry: journal::Entry::Sending { through }, ticket });
+        }
+        match ticket {
+            Some(ticket) => {
+                self.syncing_through = self.next_seq.saturating_sub(1);
+                self.phase = Phase::Storing { ticket, count };
+            }
+            None => self.transmit(count, out),
+        }
+    }
+
+    /// The batch goes out even if it could not be synced: better twice in doubt than not at all.
+    fn stored(&mut self, count: usize, is_synced: bool, out: &mut Vec<Effect>) {
+        if is_synced {
+            self.synced_through = self.syncing_through;
+        }
+        self.transmit(count, out);
+    }
+
+    fn transmit(&mut self, count: usize, out: &mut Vec<Effect>) {
+        let Some(credentials) = &self.credentials else { return };
         let mut body = Vec::from(&b"{\"events\":["[..]);
-        for (place, entry) in self.queue.attempt(count).enumerate() {
+        for (place, entry) in self.queue.first(count).enumerate() {
             if place > 0 {
                 body.push(b',');
             }
             match &entry.content {
-                Content::Event { json, .. } => body.extend_from_slice(json),
-                Content::Gap { id, from_seq, count, at } => {
-                    body.extend_from_slice(&wire::encode(&wire::event::Event {
-                        id: Some(id.clone()),
-                        seq: Some(entry.seq),
-                        timestamp: IsoTime(*at),
-                        data: gap(*from_seq, entry.seq, *count),
-                    }));
-                }
+                Content::Event { json, .. } => body.extend_from_slice(json.get().as_bytes()),
+                Content::Gap(gap) => body.extend_from_slice(&wire::encode(&wire::event::Event {
+                    id: Some(gap.id.clone()),
+                    seq: Some(gap.to_seq),
+                    timestamp: IsoTime(gap.at),
+                    data: told(gap),
+                })),
             }
         }
         body.extend_from_slice(b"]}");
@@ -215,111 +282,24 @@ impl Outbox {
         let request = RequestKey { channel: Channel::Events, number: self.requests };
         out.push(Effect::Send { request, http });
     }
-
-    fn settle(
-        &mut self,
-        now: Timestamp,
-        count: usize,
-        answer: &Result<HttpAnswer, HttpFailure>,
-        out: &mut Vec<Effect>,
-    ) {
-        let asked = answer::asked_wait(answer, now);
-        match answer {
-            Ok(received) if received.is_success() => {
-                match wire::decode::<EventsReply>("events reply", &received.body) {
-                    Ok(reply) => self.confirmed(count, &reply, out),
-                    Err(error) => self.retry(now, &error, asked, out),
-                }
-            }
-            Ok(received) if matches!(received.status, 400 | 413 | 422) => {
-                self.isolate(now, count, &answer::describe(answer), out);
-            }
-            Ok(received) if received.status == 429 => {
-                self.throttled = self.throttled.saturating_add(1);
-                let doubled = EVENT_THROTTLE_MIN_MS
-                    .saturating_mul(1u64.checked_shl(self.throttled - 1).unwrap_or(u64::MAX));
-                let wait = doubled.min(EVENT_THROTTLE_MAX_MS).max(asked.unwrap_or(0));
-                self.pause(now, wait, "HTTP 429", out);
-            }
-            _ => self.retry(now, &answer::describe(answer), asked, out),
-        }
-    }
-
-    /// The Backend has taken the batch. What it could not use it never will: that is said once.
-    fn confirmed(&mut self, count: usize, reply: &EventsReply, out: &mut Vec<Effect>) {
-        for failure in reply.failures.iter().take(count) {
-            let unknown = failure.error.to_ascii_lowercase().contains("unknown event type");
-            let level = if unknown { Level::Debug } else { Level::Warn };
-            out.push(Effect::Log(
-                LogLine::new(level, "The Backend could not use an event")
-                    .with("operation", "event_refused")
-                    .with("type", &failure.kind)
-                    .with("error", &failure.error),
-            ));
-        }
-        self.queue.remove(count);
-        self.suspects = self.suspects.saturating_sub(count);
-        self.throttled = 0;
-        self.failures = 0;
-        self.overflowing = false;
-        self.send(out);
-    }
-
-    /// The Backend refused the whole batch: halve until the one event to blame is alone.
-    fn isolate(&mut self, now: Timestamp, count: usize, error: &str, out: &mut Vec<Effect>) {
-        if count > 1 {
-            self.suspects = count;
-            self.send(out);
-            return;
-        }
-        let kind = match self.queue.get(0).map(|entry| &entry.content) {
-            Some(Content::Event { kind, .. }) => kind,
-            Some(Content::Gap { from_seq, count, .. }) => gap(*from_seq, *from_seq, *count).kind(),
-            None => "",
-        };
-        out.push(Effect::Log(
-            LogLine::new(Level::Warn, "The Backend refused an event; it is dropped")
-                .with("operation", "event_refused")
-                .with("type", kind)
-                .with("error", error),
-        ));
-        self.queue.remove(1);
-        self.suspects = 0;
-        if self.queue.is_empty() || self.flushing {
-            self.send(out);
-        } else {
-            // A Backend that refuses everything is not hammered.
-            self.phase = Phase::Pausing { until: now.after(self.window_ms) };
-        }
-    }
-
-    fn retry(&mut self, now: Timestamp, error: &str, asked: Option<u64>, out: &mut Vec<Effect>) {
-        self.failures = self.failures.saturating_add(1);
-        let wait = backoff::after_failures(self.failures, asked, &mut self.random);
-        self.pause(now, wait, error, out);
-    }
-
-    fn pause(&mut self, now: Timestamp, wait: u64, error: &str, out: &mut Vec<Effect>) {
-        out.push(Effect::Log(
-            LogLine::new(Level::Warn, "Events could not be sent and are kept")
-                .with("error", error)
-                .with("waiting", self.queue.len())
-                .with("next_attempt_ms", wait),
-        ));
-        self.phase = Phase::Pausing { until: now.after(wait) };
-    }
 }
 
 fn new_id(random: &mut Random) -> EventId {
     EventId::from(random.id("evt_"))
 }
 
-fn gap(from_seq: u64, to_seq: u64, count: u64) -> EventData {
+/// An entry that nobody waits for.
+fn enter(entry: journal::Entry) -> Effect {
+    Effect::Journal { entry, ticket: None }
+}
+
+/// What the Backend is told of a gap.
+fn told(gap: &Gap) -> EventData {
     EventData::EventsGap(wire::event::EventsGap {
-        from_seq,
-        to_seq,
-        count,
-        reason: "queue_full".to_string(),
+        from_seq: gap.from_seq,
+        to_seq: gap.to_seq,
+        count: gap.count,
+        reason: gap.reason.as_str().to_string(),
     })
 }
 
@@ -338,9 +318,15 @@ impl Machine for Outbox {
                 }
                 _ => return Verdict::Ignored("late"),
             },
+            Event::Stored { ticket, is_synced } => match self.phase {
+                Phase::Storing { ticket: awaited, count } if awaited == ticket => {
+                    self.stored(count, is_synced, out);
+                }
+                _ => return Verdict::Ignored("late"),
+            },
             Event::FlushRequested => {
                 self.flushing = true;
-                if !matches!(self.phase, Phase::InFlight { .. }) {
+                if !matches!(self.phase, Phase::InFlight { .. } | Phase::Storing { .. }) {
                     self.send(out);
                 }
             }
@@ -366,7 +352,7 @@ impl Machine for Outbox {
         match self.phase {
             Phase::Collecting { until } => Some(Deadline::new(until, "event window")),
             Phase::Pausing { until } => Some(Deadline::new(until, "events again")),
-            Phase::Quiet | Phase::InFlight { .. } => None,
+            Phase::Quiet | Phase::Storing { .. } | Phase::InFlight { .. } => None,
         }
     }
 }

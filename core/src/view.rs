@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::id::{Incarnation, InstallationId, InstanceId, InstanceKey, SatelliteId, TeamId};
+use crate::limits::EVENT_QUEUE_MAX_BYTES;
 use crate::redaction::Redaction;
 use crate::time::Timestamp;
 
@@ -98,8 +99,19 @@ pub struct OutboxView {
     pub waiting: usize,
     /// How many may.
     pub capacity: usize,
+    /// Their length in bytes; at most [`crate::limits::EVENT_QUEUE_MAX_BYTES`].
+    pub bytes: usize,
     /// How many were dropped since the start.
     pub dropped: u64,
+}
+
+impl OutboxView {
+    /// Whether half of what may wait does, by number or by length.
+    pub fn is_half_full(&self) -> bool {
+        self.waiting > 0
+            && (self.waiting.saturating_mul(2) >= self.capacity
+                || self.bytes.saturating_mul(2) >= EVENT_QUEUE_MAX_BYTES)
+    }
 }
 
 /// An installation, with the status of its best instance.

@@ -1,10 +1,14 @@
 //! Results of commands: sent until confirmed, then remembered for a while.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
+use serde_json::value::RawValue;
+
 use super::admission::Known;
 use crate::id::CommandId;
+use crate::journal::Entry;
 use crate::limits::{COMMAND_RESULTS_MAX_BYTES, COMMANDS_REMEMBERED_MAX};
 use crate::time::Timestamp;
 
@@ -24,7 +28,7 @@ pub(super) struct Results {
 
 #[derive(Debug)]
 struct Kept {
-    body: Vec<u8>,
+    body: Box<RawValue>,
     confirmed: bool,
 }
 
@@ -50,13 +54,12 @@ impl Results {
         }
     }
 
-    /// Keeps a result and has it sent. Returns the command of an older result that was forgotten
+    /// Keeps a result; it is sent once it is released. Returns the command of an older result that was forgotten
     /// before the Backend confirmed it, if there was no room.
-    pub(super) fn keep(&mut self, id: &CommandId, body: Vec<u8>) -> Option<CommandId> {
-        self.bytes = self.bytes.saturating_add(body.len());
+    pub(super) fn keep(&mut self, id: &CommandId, body: Box<RawValue>) -> Option<CommandId> {
+        self.bytes = self.bytes.saturating_add(body.get().len());
         self.kept.insert(id.clone(), Kept { body, confirmed: false });
         self.order.push_back(id.clone());
-        self.unsent.push_back(id.clone());
         let mut lost = None;
         while self.order.len() > 1
             && (self.order.len() > COMMANDS_REMEMBERED_MAX
@@ -64,13 +67,38 @@ impl Results {
         {
             let Some(oldest) = self.order.pop_front() else { break };
             if let Some(kept) = self.kept.remove(&oldest) {
-                self.bytes = self.bytes.saturating_sub(kept.body.len());
+                self.bytes = self.bytes.saturating_sub(kept.body.get().len());
                 if !kept.confirmed {
                     lost = Some(oldest);
                 }
             }
         }
         lost
+    }
+
+    /// Has a result sent.
+    pub(super) fn release(&mut self, id: &CommandId) {
+        self.unsent.push_back(id.clone());
+    }
+
+    /// The Backend has confirmed a result before it could be released.
+    pub(super) fn confirm(&mut self, id: &CommandId) {
+        if let Some(kept) = self.kept.get_mut(id) {
+            kept.confirmed = true;
+        }
+    }
+
+    /// What the journal must hold of them.
+    pub(super) fn remembered(&self) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for id in &self.order {
+            let Some(kept) = self.kept.get(id) else { continue };
+            entries.push(Entry::Finished { id: id.clone(), result: kept.body.clone() });
+            if kept.confirmed {
+                entries.push(Entry::Reported { id: id.clone() });
+            }
+        }
+        entries
     }
 
     /// Has a confirmed result sent once more.
@@ -97,7 +125,7 @@ impl Results {
             if let Some(kept) = self.kept.get(id) {
                 self.requests += 1;
                 self.sending = Sending::InFlight { number: self.requests };
-                return Some((self.requests, kept.body.clone()));
+                return Some((self.requests, kept.body.get().into()));
             }
             self.unsent.pop_front();
         }

@@ -1,3 +1,5 @@
+mod crashes;
+
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -7,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::id::{SatelliteId, TeamId};
+use crate::journal;
 use crate::secret::Secret;
 use crate::wire::command::CommandType;
 
@@ -19,6 +22,8 @@ struct Bench {
     now: Timestamp,
     out: Vec<Effect>,
     verdict: Verdict,
+    journal: Vec<u8>,
+    is_full: bool,
 }
 
 impl Bench {
@@ -28,6 +33,8 @@ impl Bench {
             now: START,
             out: Vec::new(),
             verdict: Verdict::Handled,
+            journal: Vec::new(),
+            is_full: false,
         };
         bench.feed(Event::Paired(credentials(team)));
         bench
@@ -36,7 +43,27 @@ impl Bench {
     fn feed(&mut self, event: Event) -> &[Effect] {
         self.out.clear();
         self.verdict = self.commands.handle(self.now, event, &mut self.out);
+        self.sync();
         &self.out
+    }
+
+    /// Has the disk do what it is asked for, unless it is full.
+    fn sync(&mut self) {
+        let mut done = 0;
+        while let Some(effect) = self.out.get(done).cloned() {
+            done += 1;
+            let Effect::Journal { entry, ticket } = effect else { continue };
+            let outcome = if self.is_full {
+                Err("disk full".to_string())
+            } else {
+                journal::encode(&entry, &mut self.journal);
+                Ok(())
+            };
+            if let Some(ticket) = ticket {
+                let stored = Event::Stored { ticket, outcome };
+                self.commands.handle(self.now, stored, &mut self.out);
+            }
+        }
     }
 
     fn receive(&mut self, commands: Vec<Command>) -> &[Effect] {
@@ -57,7 +84,7 @@ impl Bench {
 
     fn sent(&self) -> Option<(RequestKey, Value)> {
         self.out.iter().find_map(|effect| match effect {
-            Effect::Send { request, http } => {
+            Effect::Send { request, http } if request.channel == Channel::Result => {
                 assert_eq!(http.path, "/api/satellites/sat_1/command-result");
                 Some((*request, serde_json::from_slice(http.body.as_ref()?).ok()?))
             }
@@ -225,7 +252,9 @@ fn a_result_the_backend_will_never_take_is_given_up() {
         bench.complete("a");
         bench.answer(status, r#"{"error":"Command not found"}"#);
         assert!(bench.commands.is_idle(), "{status}");
-        assert!(matches!(&bench.out[..], [Effect::Log(line)] if line.level == Level::Warn));
+        let is_warning =
+            |effect: &Effect| matches!(effect, Effect::Log(line) if line.level == Level::Warn);
+        assert!(bench.out.iter().any(is_warning));
     }
 }
 

@@ -6,9 +6,11 @@ use alloc::vec::Vec;
 
 use super::{Control, Effect, Record, Start};
 use crate::http::{HttpAnswer, HttpFailure};
+use crate::journal::Waiter;
 use crate::log::{Level, LogLine};
 use crate::request::{Channel, RequestKey};
 use crate::time::Timestamp;
+use crate::wire::capability::COMMAND_LEASE;
 use crate::wire::event::EventData;
 use crate::{Deadline, Machine, Refusal, Verdict, commands, configuration, link, outbox};
 
@@ -16,9 +18,7 @@ type Answer = Result<HttpAnswer, HttpFailure>;
 
 impl Control {
     pub(super) fn start(&mut self, now: Timestamp, start: Start, out: &mut Vec<Effect>) -> Verdict {
-        // Numbers go on from one life of the daemon to the next without being kept anywhere.
-        let random = self.random.fork("outbox");
-        self.outbox = outbox::Outbox::starting_at(now.0, &self.settings, random);
+        let found = self.take_up_journal(now, &start, out);
         let Start { credentials, registration_token, configuration, .. } = start;
         let paired = credentials.is_some();
         let started = link::Event::Started { credentials, registration_token };
@@ -27,6 +27,11 @@ impl Control {
         // somebody else's.
         if paired && let Some(raw) = configuration {
             self.feed_configuration(now, configuration::Event::Restored(raw), out);
+        }
+        if paired {
+            let is_doubtful = found.condition.damaged_lines > 0;
+            let commands = found.commands;
+            self.feed_commands(now, commands::Event::Restored { commands, is_doubtful }, out);
         }
         verdict
     }
@@ -47,13 +52,13 @@ impl Control {
                 configuration::Event::Answered { request, answer },
                 out,
             ),
-            Channel::Result => {
+            Channel::Result | Channel::Acknowledgement => {
                 self.feed_commands(now, commands::Event::Answered { request, answer }, out)
             }
             Channel::Events => {
                 self.feed_outbox(now, outbox::Event::Answered { request, answer }, out)
             }
-            Channel::Acknowledgement | Channel::Heartbeat => Verdict::Refused(Refusal::Unknown),
+            Channel::Heartbeat => Verdict::Refused(Refusal::Unknown),
         }
     }
 
@@ -66,7 +71,10 @@ impl Control {
         if answer.as_ref().is_ok_and(HttpAnswer::is_success) {
             self.errors = 0;
         }
-        self.feed_link(now, link::Event::HeartbeatAnswered { answer }, out)
+        let verdict = self.feed_link(now, link::Event::HeartbeatAnswered { answer }, out);
+        let granted = self.link.granted().contains(COMMAND_LEASE);
+        self.feed_commands(now, commands::Event::LeaseGranted(granted), out);
+        verdict
     }
 
     pub(super) fn persisted(
@@ -76,8 +84,13 @@ impl Control {
         outcome: Result<(), String>,
         out: &mut Vec<Effect>,
     ) -> Verdict {
-        self.persist_error = outcome.as_ref().err().cloned();
+        if record == "journal" {
+            self.journal_persisted(now, &outcome, out);
+            return Verdict::Handled;
+        }
+        self.persist_errors.remove(record);
         if let Err(error) = &outcome {
+            self.persist_errors.insert(record, error.clone());
             self.errors += 1;
             out.push(Effect::Log(
                 LogLine::new(Level::Error, "a record could not be written")
@@ -179,6 +192,9 @@ impl Control {
                 commands::Effect::Send { request, http } => {
                     out.push(Effect::Send { request, http });
                 }
+                commands::Effect::Journal { entry, ticket } => {
+                    self.enter(&entry, ticket.map(Waiter::Commands));
+                }
                 commands::Effect::Log(line) => self.log(line, out),
             }
         }
@@ -196,6 +212,16 @@ impl Control {
         for effect in asked {
             match effect {
                 outbox::Effect::Send { request, http } => out.push(Effect::Send { request, http }),
+                outbox::Effect::Journal { entry, ticket } => {
+                    let fails = self.journal.failure().is_some();
+                    let waits = ticket.filter(|_| !fails);
+                    self.enter(&entry, waits.map(Waiter::Outbox));
+                    // A disk that fails is tried again now and then, not with each batch.
+                    if let Some(ticket) = ticket.filter(|_| fails) {
+                        let stored = outbox::Event::Stored { ticket, is_synced: false };
+                        self.feed_outbox(now, stored, out);
+                    }
+                }
                 outbox::Effect::Log(line) => self.log(line, out),
             }
         }

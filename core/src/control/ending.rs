@@ -60,16 +60,20 @@ impl Control {
         let Some(ending) = &self.ending else { return };
         let running = self.instances.values().filter(|i| i.state().process().is_some()).count();
         let undelivered = if ending.delivers { self.undelivered() } else { 0 };
+        let exit = ending.exit.clone();
+        let is_late = ending.until <= now;
         if running == 0 && undelivered == 0 {
-            out.push(Effect::Exit(ending.exit.clone()));
-        } else if ending.until <= now {
+            self.close_journal(now, out);
+            out.push(Effect::Exit(exit));
+        } else if is_late {
             out.push(Effect::Log(
                 LogLine::new(Level::Warn, "the shutdown budget is spent")
                     .with("operation", "drain")
                     .with("processes", running as u64)
                     .with("undelivered", undelivered as u64),
             ));
-            out.push(Effect::Exit(ending.exit.clone()));
+            self.close_journal(now, out);
+            out.push(Effect::Exit(exit));
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::commands::{self, Outcome, Payload};
 use crate::configuration;
 use crate::id::{CommandId, InstanceKey};
 use crate::instance::{self, Restart, Spec, State};
+use crate::journal::ToolSwitch;
 use crate::log::{Level, LogLine};
 use crate::time::{MINUTE, Timestamp};
 use crate::view::Transport;
@@ -167,6 +168,15 @@ impl Control {
             Ok(keys) => keys,
             Err(error) => return self.complete(now, id, Outcome::failed(now, error), out),
         };
+        if let Some(installation) = payload.installation_id.clone() {
+            self.remember_switch(ToolSwitch {
+                installation,
+                team: payload.team_id.clone(),
+                user: payload.user_id.clone(),
+                tool: tool.clone(),
+                disabled,
+            });
+        }
         for key in keys {
             let event = instance::Event::ToolSwitched { tool: tool.clone(), disabled };
             self.feed(now, &key, event, out);
@@ -230,6 +240,9 @@ impl Control {
         desired.extend(
             applied.servers.iter().filter_map(|s| Spec::from_configuration(s, &self.settings)),
         );
+        for spec in &mut desired {
+            self.switch_tools(spec);
+        }
         if applied.fresh {
             self.configuration_fresh = true;
             self.emit(now, EventData::ConfigRefreshed(applied.in_brief()), out);

@@ -74,8 +74,12 @@ impl Control {
             reasons.insert(format!("{failed} of {} instances failed", self.instances.len()));
         }
         let outbox = self.outbox.view();
-        if outbox.waiting > 0 && outbox.waiting * 2 >= outbox.capacity {
-            reasons.insert(String::from("the event outbox is half full"));
+        if outbox.is_half_full() {
+            let dropped = match outbox.dropped {
+                0 => String::new(),
+                dropped => format!(", and {dropped} were dropped"),
+            };
+            reasons.insert(format!("the event outbox is half full{dropped}"));
         }
         let (held, capacity) = (self.places.held(), self.places.capacity());
         if self.places.waiting() > 0 {
@@ -86,8 +90,11 @@ impl Control {
         if self.identity.is_some() && !self.link.is_reachable() {
             reasons.insert(String::from("the Backend does not answer"));
         }
-        if let Some(error) = &self.persist_error {
+        for error in self.persist_errors.values() {
             reasons.insert(format!("the state directory cannot be written: {error}"));
+        }
+        if let Some(error) = self.journal.failure() {
+            reasons.insert(format!("commands are not begun and events only in memory: {error}"));
         }
         let status =
             if reasons.is_empty() { SatelliteStatus::Active } else { SatelliteStatus::Degraded };

@@ -70,7 +70,9 @@ impl World {
                     self.asked.push((request, http.path, body));
                 }
                 Effect::Persist(record) => {
-                    self.persisted.push(record.name());
+                    if record.name() != "journal" {
+                        self.persisted.push(record.name());
+                    }
                     answers.push(Event::Persisted { record: record.name(), outcome: Ok(()) });
                 }
                 Effect::Spawn { key, incarnation, .. } => self.spawned.push((key, incarnation)),
@@ -79,8 +81,11 @@ impl World {
                 Effect::Relist { .. } | Effect::Log(_) => {}
             }
         }
+        // Nothing follows an exit.
         for answer in answers {
-            self.event(answer);
+            if self.exit.is_none() {
+                self.event(answer);
+            }
         }
         verdict
     }

@@ -1,14 +1,18 @@
 //! The waiting events, in order, bounded; what had to be dropped leaves a gap in its place.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use serde_json::value::RawValue;
+
 use crate::id::EventId;
+use crate::journal::{Gap, GapReason};
 use crate::limits::EVENT_QUEUE_MAX_BYTES;
 use crate::time::Timestamp;
 
 /// A waiting event.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     /// Its place in the satellite's sequence.
     pub(super) seq: u64,
@@ -19,34 +23,25 @@ pub(super) struct Entry {
 }
 
 /// What waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Content {
     /// An event, encoded when it was emitted.
     Event {
         /// Its type, for log lines.
         kind: &'static str,
-        /// The whole event as JSON.
-        json: Vec<u8>,
+        /// The whole of it.
+        json: Box<RawValue>,
     },
     /// The place of dropped events. It bears the number of the last of them, so that the sequence
     /// as the Backend sees it is without a hole.
-    Gap {
-        /// Its own id.
-        id: EventId,
-        /// The number of the first dropped event.
-        from_seq: u64,
-        /// How many were dropped.
-        count: u64,
-        /// When the last of them was.
-        at: Timestamp,
-    },
+    Gap(Gap),
 }
 
 impl Entry {
     fn bytes(&self) -> usize {
         match &self.content {
-            Content::Event { json, .. } => json.len(),
-            Content::Gap { .. } => 0,
+            Content::Event { json, .. } => json.get().len(),
+            Content::Gap(_) => 0,
         }
     }
 }
@@ -78,12 +73,17 @@ impl Queue {
         self.capacity
     }
 
+    /// The length of all events.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn dropped(&self) -> u64 {
         self.dropped
     }
 
     /// Appends an event. When there is no room, the oldest that have never been sent are dropped
-    /// into a gap; `gap_id` names it should it be a new one. Returns how many were dropped.
+    /// into a gap; `gap_id` names it should it be a new one. Returns the gap.
     ///
     /// What was sent once is kept: the Backend may have it, and then nothing is missing there. That
     /// is one batch at most, so the queue exceeds its capacity only where a batch does.
@@ -92,12 +92,18 @@ impl Queue {
         entry: Entry,
         now: Timestamp,
         mut gap_id: impl FnMut() -> EventId,
-    ) -> u64 {
+    ) -> Option<Gap> {
         self.bytes = self.bytes.saturating_add(entry.bytes());
         self.entries.push_back(entry);
-        let before = self.dropped;
-        while self.is_over() && self.widen_gap(now, &mut gap_id) {}
-        self.dropped - before
+        let mut last = None;
+        while self.is_over() {
+            let (gap, gave_room) = self.widen_gap(now, &mut gap_id)?;
+            last = Some(gap);
+            if !gave_room {
+                break;
+            }
+        }
+        last
     }
 
     fn is_over(&self) -> bool {
@@ -105,32 +111,49 @@ impl Queue {
     }
 
     /// Drops one more event into the open gap, or opens one. Says whether that gave room.
-    fn widen_gap(&mut self, now: Timestamp, gap_id: &mut impl FnMut() -> EventId) -> bool {
+    fn widen_gap(
+        &mut self,
+        now: Timestamp,
+        gap_id: &mut impl FnMut() -> EventId,
+    ) -> Option<(Gap, bool)> {
         // Entries are sent from the front, so those sent are the first ones.
         let place = self.entries.iter().take_while(|entry| entry.attempted).count();
-        let Some(first) = self.entries.get(place) else { return false };
+        let first = self.entries.get(place)?;
         let mut freed = first.bytes();
-        let (id, from_seq, mut count, mut seq) = match &first.content {
-            Content::Gap { id, from_seq, count, .. } => (id.clone(), *from_seq, *count, first.seq),
-            Content::Event { .. } => (gap_id(), first.seq, 1, first.seq),
+        let mut gap = match &first.content {
+            Content::Gap(gap) => gap.clone(),
+            Content::Event { .. } => {
+                self.dropped += 1;
+                Gap {
+                    id: gap_id(),
+                    from_seq: first.seq,
+                    to_seq: first.seq,
+                    count: 1,
+                    at: now,
+                    reason: GapReason::QueueFull,
+                }
+            }
         };
-        if matches!(first.content, Content::Event { .. }) {
-            self.dropped += 1;
-        }
         let absorbed = self.entries.remove(place + 1);
         let gave_room = absorbed.is_some() || freed > 0;
         if let Some(absorbed) = absorbed {
             freed += absorbed.bytes();
-            count += 1;
-            seq = absorbed.seq;
-            self.dropped += 1;
+            gap.to_seq = absorbed.seq;
+            gap.count += match &absorbed.content {
+                Content::Event { .. } => {
+                    self.dropped += 1;
+                    1
+                }
+                Content::Gap(other) => other.count,
+            };
         }
+        gap.at = now;
         self.bytes = self.bytes.saturating_sub(freed);
         if let Some(entry) = self.entries.get_mut(place) {
-            let content = Content::Gap { id, from_seq, count, at: now };
-            *entry = Entry { seq, content, attempted: false };
+            let content = Content::Gap(gap.clone());
+            *entry = Entry { seq: gap.to_seq, content, attempted: false };
         }
-        gave_room
+        Some((gap, gave_room))
     }
 
     /// How many of the first events fit into one batch: at least one, if any waits.
@@ -147,12 +170,21 @@ impl Queue {
         count
     }
 
-    /// The first `count` entries, to be sent: from here on the Backend may have them.
-    pub(super) fn attempt(&mut self, count: usize) -> impl Iterator<Item = &Entry> {
-        for entry in self.entries.iter_mut().take(count) {
-            entry.attempted = true;
-        }
+    /// Marks the first `count` entries: from here on the Backend may have them. Says of each
+    /// whether it was marked before.
+    pub(super) fn attempt(&mut self, count: usize) -> Vec<bool> {
+        let first = self.entries.iter_mut().take(count);
+        first.map(|entry| core::mem::replace(&mut entry.attempted, true)).collect()
+    }
+
+    /// The first `count` entries.
+    pub(super) fn first(&self, count: usize) -> impl Iterator<Item = &Entry> {
         self.entries.iter().take(count)
+    }
+
+    /// The number of the `count`th entry.
+    pub(super) fn seq(&self, count: usize) -> u64 {
+        count.checked_sub(1).and_then(|place| self.entries.get(place)).map_or(0, |entry| entry.seq)
     }
 
     /// The entry at `place`.

@@ -1,3 +1,4 @@
+mod crashes;
 mod properties;
 
 use alloc::string::{String, ToString};
@@ -9,6 +10,7 @@ use super::{Effect, Event, Outbox};
 use crate::credentials::Credentials;
 use crate::http::{HttpAnswer, HttpFailure};
 use crate::id::SatelliteId;
+use crate::journal;
 use crate::limits::Settings;
 use crate::log::Level;
 use crate::machine::{Machine, Verdict};
@@ -27,6 +29,8 @@ struct Bench {
     now: Timestamp,
     out: Vec<Effect>,
     verdict: Verdict,
+    capacity: usize,
+    journal: Vec<u8>,
 }
 
 impl Bench {
@@ -37,6 +41,8 @@ impl Bench {
             now: START,
             out: Vec::new(),
             verdict: Verdict::Handled,
+            capacity,
+            journal: Vec::new(),
         }
     }
 
@@ -49,7 +55,37 @@ impl Bench {
     fn feed(&mut self, event: Event) -> &[Effect] {
         self.out.clear();
         self.verdict = self.outbox.handle(self.now, event, &mut self.out);
+        self.sync();
         &self.out
+    }
+
+    /// Has the disk do what it is asked for.
+    fn sync(&mut self) {
+        for effect in self.out.clone() {
+            if let Effect::Journal { entry, ticket } = effect {
+                journal::encode(&entry, &mut self.journal);
+                if let Some(ticket) = ticket {
+                    let stored = Event::Stored { ticket, is_synced: true };
+                    self.outbox.handle(self.now, stored, &mut self.out);
+                }
+            }
+        }
+    }
+
+    /// What the journal tells a new daemon.
+    fn restart(&mut self, boot: &str) {
+        let found = journal::recover(&self.journal, self.now, || "evt_hole".into());
+        let settings = Settings { event_queue_max: self.capacity, ..Settings::default() };
+        let random = Random::new(self.now.0);
+        let (outbox, altered) = Outbox::restored(self.now, &found, boot, true, &settings, random);
+        self.outbox = outbox;
+        if altered {
+            self.journal.clear();
+            for entry in self.outbox.remembered() {
+                journal::encode(&entry, &mut self.journal);
+            }
+        }
+        self.feed(Event::Paired(credentials()));
     }
 
     fn emit(&mut self, name: &str) {
@@ -65,7 +101,7 @@ impl Bench {
                 let body: Value = serde_json::from_slice(http.body.as_ref()?).ok()?;
                 Some((*request, body["events"].as_array()?.clone()))
             }
-            Effect::Log(_) => None,
+            Effect::Log(_) | Effect::Journal { .. } => None,
         })
     }
 
@@ -181,7 +217,7 @@ fn an_event_the_backend_cannot_use_is_reported_once_and_never_sent_again() {
         .iter()
         .filter_map(|effect| match effect {
             Effect::Log(line) => Some(line.level),
-            Effect::Send { .. } => None,
+            Effect::Send { .. } | Effect::Journal { .. } => None,
         })
         .collect();
     assert_eq!(levels, [Level::Debug, Level::Warn], "an older Backend knows fewer types");

@@ -96,9 +96,9 @@ proptest! {
         prop_assert!(!found.condition.is_whole());
         prop_assert!(found.entries.len() as u64 + 2 >= count);
         // None is read that was not written.
-        let written: Vec<Vec<u8>> = sample(count).iter().map(|one| lines(&[one.clone()])).collect();
+        let written: Vec<Vec<u8>> = sample(count).iter().map(|one| lines(core::slice::from_ref(one))).collect();
         for entry in &found.entries {
-            prop_assert!(written.contains(&lines(&[entry.clone()])));
+            prop_assert!(written.contains(&lines(core::slice::from_ref(entry))));
         }
     }
 
