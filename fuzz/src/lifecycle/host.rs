@@ -114,7 +114,8 @@ impl Host {
                 let text = String::from_utf8_lossy(&script.raw()).into_owned();
                 let lines = vec![StderrLine { text, truncated: false }];
                 let dropped = u64::from(script.byte());
-                self.event(Event::Stderr { key, incarnation, lines, dropped });
+                let dropped_over_ms = u64::from(script.byte());
+                self.event(Event::Stderr { key, incarnation, lines, dropped, dropped_over_ms });
             }
             14 if script.choice(8) == 7 => self.event(Event::ShutdownRequested),
             15 if script.choice(4) == 3 => {
