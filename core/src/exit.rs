@@ -2,8 +2,10 @@
 
 use alloc::string::String;
 
+use serde::{Deserialize, Serialize};
+
 /// Why the daemon ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
     /// The process's exit code; the command line's help lists them.
     pub code: u8,

@@ -29,6 +29,7 @@ pub struct HttpRequest {
     /// Further headers, by lower-case name.
     pub headers: Vec<(String, String)>,
     /// The JSON body, if any.
+    #[serde(with = "crate::recording::bytes::optional")]
     pub body: Option<Vec<u8>>,
     /// After this long the request has failed.
     pub timeout_ms: u64,
@@ -44,6 +45,7 @@ pub struct HttpAnswer {
     /// The value of `ETag`, as sent.
     pub etag: Option<String>,
     /// The body.
+    #[serde(with = "crate::recording::bytes")]
     pub body: Vec<u8>,
     /// Milliseconds from sending to the end of the body.
     pub elapsed_ms: u64,

@@ -43,6 +43,7 @@ pub mod outbox;
 pub mod process;
 pub mod random;
 pub mod reconcile;
+pub mod recording;
 pub mod redaction;
 pub mod relay;
 pub mod request;

@@ -6,6 +6,8 @@
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::{HOUR, MINUTE, SECOND};
 
 /// Shortest wait after a failure.
@@ -192,7 +194,7 @@ const _: () = assert!(POLL_QUIET_MS <= POLL_MAINTENANCE_MS);
 const _: () = assert!(EVENT_THROTTLE_MIN_MS < EVENT_THROTTLE_MAX_MS);
 
 /// What the operator chose.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Settings {
     /// The satellite's name: 10 to 32 of `a-z0-9_-`.
     pub name: String,
@@ -226,7 +228,7 @@ pub struct Settings {
 }
 
 /// What the machine is, as registration reports it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SystemInfo {
     /// Operating system and release.
     pub os: String,

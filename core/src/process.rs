@@ -3,10 +3,12 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use crate::secret::Secret;
 
 /// A child process to start.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProcessSpec {
     /// The executable, a name from the allow list or an absolute path on it.
     pub command: String,
@@ -19,7 +21,7 @@ pub struct ProcessSpec {
 }
 
 /// Why a process could not be started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpawnFailure {
     /// The step that failed, e.g. `resolve executable`, `exec`.
     pub step: String,
@@ -30,7 +32,7 @@ pub struct SpawnFailure {
 }
 
 /// How a process ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
     /// Its exit code, unless a signal ended it.
     pub code: Option<i32>,
@@ -51,7 +53,7 @@ impl core::fmt::Display for Ended {
 }
 
 /// A line of a process's standard error.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StderrLine {
     /// The text, at most [`crate::limits::STDERR_LINE_MAX_BYTES`] long.
     pub text: String,

@@ -32,13 +32,7 @@ impl Redaction {
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let mut forms = Vec::new();
         for secret in secrets {
-            for part in secret.expose().lines().map(str::trim).chain([secret.expose()]) {
-                if part.len() >= SHORTEST {
-                    forms.push(part.to_owned());
-                    forms.extend(in_base64(part));
-                    forms.extend(url_encoded(part));
-                }
-            }
+            forms.extend(forms_of(secret.expose()));
         }
         forms.sort_by(|left, right| right.len().cmp(&left.len()).then_with(|| left.cmp(right)));
         forms.dedup();
@@ -57,6 +51,19 @@ impl Redaction {
             if text.contains(form) { text.replace(form, BLOT) } else { text }
         })
     }
+}
+
+/// A secret as it is, line by line, in base64 and URL-encoded; nothing of one that is too short.
+pub(crate) fn forms_of(secret: &str) -> Vec<String> {
+    let mut forms = Vec::new();
+    for part in secret.lines().map(str::trim).chain([secret]) {
+        if part.len() >= SHORTEST {
+            forms.push(part.to_owned());
+            forms.extend(in_base64(part));
+            forms.extend(url_encoded(part));
+        }
+    }
+    forms
 }
 
 /// The characters that encode nothing but the secret, for each of its three possible positions.

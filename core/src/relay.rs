@@ -21,8 +21,10 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::recording::words::Word;
 use crate::view::Inventory;
 
 pub use framing::{Frame, Framer, Frames, Outline};
@@ -155,23 +157,26 @@ pub enum Rejection {
 }
 
 /// What lifecycles need to know of a relay.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Report {
     /// The handshake succeeded.
     Initialized,
     /// The lists are known: after the handshake, after a list change, or because they were wanted.
-    Listed(Arc<Inventory>),
+    Listed(#[serde(with = "crate::recording::shared")] Arc<Inventory>),
     /// Asking for the lists again failed. Those known before stay in force.
     ListsStale {
         /// The list that failed: `tools/list`.
-        step: &'static str,
+        #[serde(deserialize_with = "crate::recording::words::read")]
+        step: Word,
         /// What happened, for people.
         reason: String,
     },
     /// The handshake or the first lists failed; the peer is of no use.
     Unusable {
         /// The step that failed: `initialize`, `tools/list`, ….
-        step: &'static str,
+        #[serde(deserialize_with = "crate::recording::words::read")]
+        step: Word,
         /// What happened, for people.
         reason: String,
     },
@@ -186,7 +191,8 @@ pub enum Report {
     /// The child broke the protocol: garbage, an oversized line, an answer to nothing.
     Violation {
         /// What it did, without its content.
-        what: &'static str,
+        #[serde(deserialize_with = "crate::recording::words::read")]
+        what: Word,
         /// How often since the last report.
         count: u64,
     },
@@ -198,7 +204,7 @@ pub enum Report {
 }
 
 /// Calls through a relay, in totals since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activity {
     /// Calls sent to the child.
     pub messages: u64,

@@ -6,10 +6,12 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::{InstanceKey, SessionId, TeamId, UserId};
 use crate::limits::CLIENT_TEXT_MAX_BYTES;
+use crate::recording::words::Word;
 use crate::redaction::Redaction;
 use crate::router::identity::Subject;
 use crate::router::outcome::Outcome;
@@ -17,7 +19,7 @@ use crate::time::Timestamp;
 use crate::wire::event::DisconnectReason;
 
 /// A client, from the start of its session to its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
     /// Its session.
     pub session: SessionId,
@@ -124,16 +126,19 @@ impl Client {
 }
 
 /// Something a client did.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Report {
     /// It opened a session.
     Connected {
         /// Who.
+        #[serde(with = "crate::recording::shared")]
         client: Arc<Client>,
     },
     /// It made a request that was no call of a tool.
     Requested {
         /// Who.
+        #[serde(with = "crate::recording::shared")]
         client: Arc<Client>,
         /// When.
         at: Timestamp,
@@ -143,6 +148,7 @@ pub enum Report {
     /// Its session is over.
     Disconnected {
         /// Who.
+        #[serde(with = "crate::recording::shared")]
         client: Arc<Client>,
         /// Why.
         reason: DisconnectReason,
@@ -154,9 +160,10 @@ pub enum Report {
 }
 
 /// A call of a tool, at its end.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EndedCall {
     /// Who called.
+    #[serde(with = "crate::recording::shared")]
     pub client: Arc<Client>,
     /// The instance.
     pub key: InstanceKey,
@@ -177,7 +184,7 @@ pub struct EndedCall {
 }
 
 /// Excerpts of a call and its answer, without secrets.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Detail {
     /// The arguments.
     pub params: Value,
@@ -186,14 +193,15 @@ pub struct Detail {
 }
 
 /// A refusal of somebody who showed a credential.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedCredential {
     /// The team, if it is known.
     pub team: Option<TeamId>,
     /// The client, if it is known.
     pub client: Option<String>,
     /// Why, as one word.
-    pub reason: &'static str,
+    #[serde(deserialize_with = "crate::recording::words::read")]
+    pub reason: Word,
     /// Where the request came from.
     pub ip_address: Option<String>,
     /// When.

@@ -332,7 +332,7 @@ pub enum HealthStatus {
 }
 
 /// What a server offers, as its own words (raw JSON) and what routers need of them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Inventory {
     /// The `result` of its `initialize`.
     pub initialize: Option<Box<RawValue>>,
@@ -349,7 +349,7 @@ pub struct Inventory {
 }
 
 /// A tool of a server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tool {
     /// Its own name.
     pub name: String,
@@ -362,7 +362,7 @@ pub struct Tool {
 }
 
 /// A resource, or a resource template, of a server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Resource {
     /// Its URI, or URI template.
     pub uri: String,

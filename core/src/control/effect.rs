@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use serde::Serialize;
+
 use crate::credentials::Credentials;
 use crate::exit::Exit;
 use crate::http::HttpRequest;
@@ -11,7 +13,8 @@ use crate::process::ProcessSpec;
 use crate::request::RequestKey;
 
 /// An effect of the control machine. They are performed in order.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// Write a record before the next effect, and sync it unless the record says otherwise; answered
     /// by `Persisted`, in the order of writing.
@@ -56,24 +59,26 @@ pub enum Effect {
 }
 
 /// What survives a restart.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Record {
     /// The pairing.
     Credentials(Credentials),
     /// The last good configuration, as the Backend sent it; sealed on disk.
-    Configuration(Vec<u8>),
+    Configuration(#[serde(with = "crate::recording::bytes")] Vec<u8>),
     /// The pairing is void: remove the credentials.
     Unpaired,
     /// Append to the journal.
     Journal {
         /// Whole lines of it.
+        #[serde(with = "crate::recording::bytes")]
         bytes: Vec<u8>,
         /// Whether they must outlive a power cut before this is answered; a killed process they
         /// outlive in any case.
         sync: bool,
     },
     /// Replace the journal as a whole: after a crash there is the old one or this one.
-    JournalRewrite(Vec<u8>),
+    JournalRewrite(#[serde(with = "crate::recording::bytes")] Vec<u8>),
 }
 
 impl Record {

@@ -4,17 +4,22 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use crate::credentials::Credentials;
 use crate::http::{HttpAnswer, HttpFailure};
 use crate::id::{Incarnation, InstanceKey};
 use crate::process::{Ended, SpawnFailure, StderrLine};
+use crate::recording::words::Word;
 use crate::relay::Report;
 use crate::request::RequestKey;
 use crate::secret::Secret;
 use crate::usage;
 
-/// An event of the control machine.
-#[derive(Debug)]
+/// An event of the control machine. It serialises for recordings, which take it only without its
+/// secrets: see [`crate::recording`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Event {
     /// The daemon started. Comes once, first.
     Started(Start),
@@ -28,7 +33,8 @@ pub enum Event {
     /// A record is on disk, or could not be written.
     Persisted {
         /// Which, as [`super::Record::name`] gives it.
-        record: &'static str,
+        #[serde(deserialize_with = "crate::recording::words::read")]
+        record: Word,
         /// The error, for people.
         outcome: Result<(), String>,
     },
@@ -89,6 +95,7 @@ pub enum Event {
     /// Clients did something. Shared, so that the surface knows when it has been dealt with.
     Used {
         /// What, in order.
+        #[serde(with = "crate::recording::shared")]
         reports: Arc<Vec<usage::Report>>,
         /// Reports that were too many to be passed on.
         lost: u64,
@@ -126,15 +133,17 @@ impl Event {
 }
 
 /// What is known at the start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Start {
     /// Credentials of an earlier pairing.
     pub credentials: Option<Credentials>,
     /// The registration token; read only without credentials.
     pub registration_token: Option<Secret>,
     /// The last good configuration, as the Backend sent it.
+    #[serde(with = "crate::recording::bytes::optional")]
     pub configuration: Option<Vec<u8>>,
     /// The journal as it was found; empty if there is none.
+    #[serde(with = "crate::recording::bytes")]
     pub journal: Vec<u8>,
     /// Names the run of the machine's kernel: where it has changed, what was not synced may be
     /// lost. Empty if it is not known.
