@@ -67,6 +67,8 @@ impl Crashes {
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeSet;
+
     use super::*;
     use crate::time::{MINUTE, SECOND};
 
@@ -80,6 +82,27 @@ mod tests {
             assert!((base..=base + base / 4).contains(&delay_ms));
         }
         assert_eq!(crashes.record(Timestamp(4 * MINUTE), SECOND, &mut random), Answer::GiveUp);
+    }
+
+    #[test]
+    fn servers_that_fall_together_do_not_rise_together() {
+        let delays: BTreeSet<u64> = (0..200)
+            .map(|seed| match Crashes::default().record(Timestamp(0), 0, &mut Random::new(seed)) {
+                Answer::Restart { delay_ms, .. } => delay_ms,
+                Answer::GiveUp => 0,
+            })
+            .collect();
+        assert!(delays.len() > 100, "{delays:?}");
+        assert!(delays.iter().all(|delay| (SECOND..=SECOND + SECOND / 4).contains(delay)));
+    }
+
+    #[test]
+    fn crashes_are_counted_within_the_window_and_in_all() {
+        let (mut crashes, mut random) = (Crashes::default(), Random::new(1));
+        for minute in [0, 1, 2, 6] {
+            crashes.record(Timestamp(minute * MINUTE), MINUTE, &mut random);
+        }
+        assert_eq!((crashes.in_window(), crashes.total()), (2, 4));
     }
 
     #[test]

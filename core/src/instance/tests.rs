@@ -2,6 +2,7 @@
 
 mod crash_window;
 mod idle;
+mod story;
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;

@@ -1,6 +1,7 @@
 mod model;
 mod polling;
 mod properties;
+mod shown;
 mod starting;
 
 use alloc::string::{String, ToString};

@@ -119,7 +119,8 @@ impl Life {
         match turn {
             Turn::Exits { code } => {
                 self.later(lived);
-                let ended = Ended { code: *code, ..Ended::default() };
+                let signal = code.is_none().then(|| String::from("SIGKILL"));
+                let ended = Ended { code: *code, signal, ..Ended::default() };
                 let incarnation = self.incarnation();
                 self.event(Event::Exited { incarnation, ended });
             }
