@@ -228,3 +228,33 @@ fn nothing_is_left_open() {
         }
     }
 }
+
+#[test]
+fn every_planted_bug_still_fits_the_code() {
+    let mut patches = 0;
+    let entries = fs::read_dir(root().join("tests/planted")).expect("the folder can be listed");
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.extension().is_none_or(|extension| extension != "patch") {
+            continue;
+        }
+        let text = read(&path);
+        let header: Vec<&str> = text.lines().take(2).collect();
+        let kinds = ["core ", "fuzz ", "tables", "sim "];
+        let named = matches!(header[..], [bug, check]
+        if bug.starts_with("Bug: ")
+            && check.strip_prefix("Check: ").is_some_and(|it| {
+                kinds.iter().any(|kind| it.starts_with(kind))
+            }));
+        assert!(named, "{} does not say its bug and its check", shown(&path));
+        let output = Command::new("git")
+            .args(["apply", "--check"])
+            .arg(&path)
+            .current_dir(root())
+            .output()
+            .unwrap_or_else(|error| panic!("cannot run git apply: {error}"));
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{} has to be planted anew: {error}", shown(&path));
+        patches += 1;
+    }
+    assert!(patches >= 20, "only {patches} bugs are planted");
+}
