@@ -187,3 +187,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_command_for_an_installation_reaches_each_of_its_users() {
+    let entry = |installation, user| Entry {
+        installation,
+        user,
+        enabled: true,
+        argument: 0,
+        credential: 0,
+        words: 0,
+    };
+    let mut host = Host::new();
+    host.configure(&[entry(0, 0), entry(0, 1), entry(1, 0)]);
+    assert_eq!(host.running.len(), 3);
+    let payload = json!({"installation_id": "i0", "team_id": "t"});
+    let command = json!({"id": "c1", "command_type": "kill", "payload": payload});
+    let command = serde_json::from_value(command).expect("a command is read");
+    let mut out = Vec::new();
+    host.control.execute(host.now, command, &mut out);
+    host.carry_out(out);
+    let left: Vec<&str> = host.running.keys().map(|key| key.installation.as_str()).collect();
+    assert_eq!((host.ended, left), (2, vec!["i1"]));
+}
