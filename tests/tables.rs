@@ -3,12 +3,16 @@
 //! Each state is reached by events alone, as it would be in life. `BLESS=1` writes the files anew;
 //! a change to one is a change of behaviour.
 
+#[path = "tables/events.rs"]
+mod events;
 #[path = "tables/instance.rs"]
 mod instance;
 #[path = "tables/link.rs"]
 mod link;
 #[path = "tables/server.rs"]
 mod server;
+#[path = "tables/statuses.rs"]
+mod statuses;
 
 use satellite_core::{Machine, Verdict};
 

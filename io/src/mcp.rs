@@ -17,6 +17,7 @@ mod sessions;
 mod status;
 mod stream;
 mod transport;
+mod usage;
 
 use std::sync::Arc;
 
@@ -80,6 +81,7 @@ pub(crate) struct Surface {
     gate: gate::Gate,
     identities: identities::Identities,
     sessions: Arc<sessions::SessionTable>,
+    usage: Arc<usage::Usage>,
     metadata_uri: String,
     probe: status::Probe,
 }
@@ -94,11 +96,15 @@ impl Surface {
 /// The surface's routes.
 pub fn router(state: SurfaceState) -> Router {
     let SurfaceState { view, control, relays, backend, api_key, clock, options } = state;
+    let usage = Arc::new(usage::Usage::start(control.clone(), clock));
+    let sessions = Arc::new(sessions::SessionTable::new(Arc::clone(&usage)));
+    tokio::spawn(sessions::attend(Arc::downgrade(&sessions), view.clone(), clock));
     let surface = Arc::new(Surface {
         audience: Audience::new(&options.base_url),
         gate: gate::Gate::new(&options),
         identities: identities::Identities::new(api_key),
-        sessions: Arc::default(),
+        sessions,
+        usage,
         metadata_uri: format!("{}{}", options.base_url, discovery::PROTECTED_RESOURCE_PATH),
         probe: status::Probe::new(clock),
         view,

@@ -73,7 +73,7 @@ fn startable() -> Spec {
     }))
 }
 
-fn ended() -> Ended {
+pub(super) fn ended() -> Ended {
     Ended { code: Some(1), ..Ended::default() }
 }
 
@@ -83,6 +83,10 @@ fn exited() -> Event {
 
 fn listed() -> Event {
     Event::Listed { incarnation: PRESENT, inventory: Arc::new(Inventory::default()) }
+}
+
+pub(super) fn new(now: Timestamp) -> Instance {
+    Instance::new(startable(), &Settings::default(), Random::new(1), now)
 }
 
 fn life(spec: Spec, events: Vec<Event>) -> Instance {

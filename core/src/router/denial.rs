@@ -68,6 +68,24 @@ pub enum Presentation {
 }
 
 impl DenialKind {
+    /// What is wrong with the credential that was shown, as one word, if that is why.
+    pub fn of_credential(self) -> Option<&'static str> {
+        match self {
+            DenialKind::TokenInvalid => Some("token_invalid"),
+            DenialKind::ScopeMissing(_) => Some("insufficient_scope"),
+            DenialKind::WrongTeam => Some("wrong_team"),
+            DenialKind::InstanceToken => Some("instance_token_invalid"),
+            DenialKind::InstancePath => Some("instance_path_unknown"),
+            // Who shows none is told where to get one.
+            DenialKind::TokenMissing
+            | DenialKind::TargetUnknown
+            | DenialKind::Arguments
+            | DenialKind::ToolDisabled
+            | DenialKind::InstanceBlocked(_)
+            | DenialKind::InstanceUnready => None,
+        }
+    }
+
     /// How it reaches the client.
     pub fn presentation(self) -> Presentation {
         match self {

@@ -48,6 +48,8 @@ pub struct Plan {
     pub key: InstanceKey,
     /// The method.
     pub method: Cow<'static, str>,
+    /// The tool, by its own name, where one is called.
+    pub tool: Option<String>,
     /// The parameters, word for word where they are the client's.
     pub params: Option<Box<RawValue>>,
     /// Whether the call may be sent again after it may have been carried out.
@@ -107,6 +109,7 @@ fn meta_call(catalogue: &Catalogue<'_>, call: MetaCall<'_>) -> Result<Step, Deni
             Step::Call(Plan {
                 key: instance.key.clone(),
                 method: Cow::Borrowed("tools/call"),
+                tool: Some(String::from(tool)),
                 params: Some(meta_tools::child_call(tool, arguments, meta)),
                 is_repeatable: is_repeatable(instance, tool),
                 form: Form::Tool,
@@ -129,6 +132,7 @@ fn read(
     Ok(Plan {
         key: instance.key.clone(),
         method: Cow::Borrowed("resources/read"),
+        tool: None,
         params: Some(resources::read_params(uri, meta)),
         is_repeatable: true,
         form,
@@ -150,6 +154,7 @@ pub fn one_instance(
         Step::Call(Plan {
             key: instance.key.clone(),
             method: Cow::Borrowed(method),
+            tool: None,
             params: params.map(ToOwned::to_owned),
             is_repeatable,
             form: Form::Plain,
@@ -163,6 +168,7 @@ pub fn one_instance(
             Step::Call(Plan {
                 key: instance.key.clone(),
                 method: Cow::Borrowed("tools/call"),
+                tool: Some(String::from(&*tool)),
                 params: params.map(ToOwned::to_owned),
                 is_repeatable: is_repeatable(instance, &tool),
                 form: Form::Tool,

@@ -71,6 +71,20 @@ pub fn requested_revision(params: Option<&RawValue>) -> Result<Revision, String>
     Ok(Revision::agree(&params.protocol_version))
 }
 
+/// What a client calls itself in `initialize`.
+pub fn client_name(params: Option<&RawValue>) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Params {
+        client_info: Info,
+    }
+    #[derive(Deserialize)]
+    struct Info {
+        name: String,
+    }
+    object::<Params>(params?).ok().map(|params| params.client_info.name)
+}
+
 /// What a server says of itself in answer to `initialize`. Values are kept word for word.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,6 +1,7 @@
 //! The HTTP surface, asked as satellites and administrators ask it.
 
 mod administration;
+mod events;
 mod refusals;
 mod satellites;
 
@@ -54,8 +55,12 @@ struct Answered {
 
 impl World {
     async fn new() -> World {
+        World::on("sqlite::memory:".to_owned()).await
+    }
+
+    async fn on(database_url: String) -> World {
         let settings = BackendSettings {
-            database_url: "sqlite::memory:".to_owned(),
+            database_url,
             jwt_secret: None,
             admin_token: None,
             public_url: "http://127.0.0.1:3000".to_owned(),

@@ -68,6 +68,7 @@ async fn member(
                 Ok(Next::Told(told)) => told,
                 Err(denial) => told_of_denial(&denial, Form::Plain),
             };
+            surface.usage.requested(&visit.session.client);
             match told {
                 Told::Result(result) => Some(json::response(Some(id), Answer::Result(&result))),
                 Told::Error(error) => Some(json::response(Some(id), Answer::Error(&error))),

@@ -12,12 +12,14 @@ use satellite_core::router::authorise::callable;
 use satellite_core::router::dispatch::Plan;
 use satellite_core::router::outcome::{Told, not_ready, told, told_of_denial};
 use satellite_core::router::{Denial, DenialKind};
+use satellite_core::usage::Client;
 use satellite_core::view::{InstanceStatus, InstanceView};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::Surface;
+use super::usage::Meter;
 use crate::relays::{CallStep, NewCall, RelayHandle};
 
 /// How long a call waits for its instance to start.
@@ -32,12 +34,15 @@ pub(super) struct Strings {
     pub(super) cancelled: oneshot::Receiver<Option<String>>,
     /// Where notifications about the call go, if the client wants them.
     pub(super) notes: Option<mpsc::Sender<Box<RawValue>>>,
+    /// Who calls.
+    pub(super) client: Arc<Client>,
 }
 
 /// Carries out `plan`. Dropping the future takes the call back.
 ///
 /// A call is sent a second time only if the server never saw the first, or if it may be repeated.
 pub(super) async fn run(surface: &Surface, plan: Plan, mut strings: Strings) -> Told {
+    let meter = Meter::begin(surface, &plan, Arc::clone(&strings.client));
     let mut failed: Option<Incarnation> = None;
     loop {
         let ready = tokio::select! {
@@ -47,7 +52,10 @@ pub(super) async fn run(surface: &Surface, plan: Plan, mut strings: Strings) -> 
         };
         let Ready { relay, incarnation, instance } = match ready {
             Ok(ready) => ready,
-            Err(denial) => return told_of_denial(&denial, plan.form),
+            Err(denial) => {
+                meter.denied(&denial);
+                return told_of_denial(&denial, plan.form);
+            }
         };
         let Some(outcome) = call(&relay, &plan, &mut strings).await else { return Told::Nothing };
         let is_worth_another = failed.is_none()
@@ -59,6 +67,7 @@ pub(super) async fn run(surface: &Surface, plan: Plan, mut strings: Strings) -> 
                 _ => false,
             };
         if !is_worth_another {
+            meter.ended(&outcome, &instance);
             return told(outcome, &instance.names.slug, plan.form);
         }
         failed = Some(incarnation);

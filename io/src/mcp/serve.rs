@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -98,12 +99,7 @@ where
         };
         // Those that have ended leave nothing behind.
         while connections.try_join_next().is_some() {}
-        connections.spawn(connection(
-            stream,
-            format!("{peer:?}"),
-            router.clone(),
-            draining.clone(),
-        ));
+        connections.spawn(connection(stream, Peer::of(&peer), router.clone(), draining.clone()));
     }
     drop(listener);
     drain.send_replace(true);
@@ -113,12 +109,26 @@ where
     }
 }
 
-async fn connection<I>(stream: I, peer: String, router: Router, mut draining: watch::Receiver<bool>)
+/// Where a request came from, without the port.
+#[derive(Clone, Debug)]
+pub(super) struct Peer(pub(super) Arc<str>);
+
+impl Peer {
+    fn of(address: &impl fmt::Debug) -> Peer {
+        let text = format!("{address:?}");
+        let address = text.parse::<SocketAddr>().map(|address| address.ip().to_string());
+        Peer(Arc::from(address.unwrap_or(text)))
+    }
+}
+
+async fn connection<I>(stream: I, peer: Peer, router: Router, mut draining: watch::Receiver<bool>)
 where
     I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
+    let from = peer.clone();
     let service =
-        hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(from.clone());
             // A router is always ready.
             router.clone().call(request.map(Body::new))
         });
@@ -136,6 +146,6 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::trace!(%error, peer, "A connection broke off");
+        tracing::trace!(%error, peer = &*peer.0, "A connection broke off");
     }
 }

@@ -1,21 +1,52 @@
 //! Sessions at work: what is open in each, and how it is ended.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use satellite_core::Refusal;
 use satellite_core::id::SessionId;
 use satellite_core::router::protocol::Revision;
 use satellite_core::session::{Owner, Sessions};
 use satellite_core::time::{MINUTE, Timestamp};
+use satellite_core::usage::{Client, Report};
+use satellite_core::view::View;
+use satellite_core::wire::event::DisconnectReason;
 use tokio::sync::{oneshot, watch};
 
+use super::usage::Usage;
 use crate::clock::Clock;
 
 /// All sessions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct SessionTable {
     table: Mutex<Table>,
+    usage: Arc<Usage>,
+}
+
+/// How often sessions are ended that nobody uses any more.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Ends sessions that nobody uses, and tells that all are over when the satellite is about to end:
+/// from then on it takes no request.
+pub(super) async fn attend(
+    sessions: Weak<SessionTable>,
+    mut view: watch::Receiver<Arc<View>>,
+    clock: Clock,
+) {
+    let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
+    sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let is_draining = tokio::select! {
+            _ = sweep.tick() => false,
+            drained = view.wait_for(|view| view.draining) => drained.is_ok(),
+        };
+        let Some(sessions) = sessions.upgrade() else { return };
+        if is_draining {
+            return sessions.tell_all_over(clock.now());
+        }
+        sessions.expire(clock.now());
+    }
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +61,7 @@ struct Table {
 pub(super) struct OpenSession {
     pub(super) id: SessionId,
     pub(super) revision: Revision,
+    pub(super) client: Arc<Client>,
     calls: Mutex<BTreeMap<Box<str>, oneshot::Sender<Option<String>>>>,
     listener: watch::Sender<Listener>,
 }
@@ -44,34 +76,37 @@ pub(super) enum Listener {
 }
 
 impl SessionTable {
-    /// Opens a session.
+    pub(super) fn new(usage: Arc<Usage>) -> Self {
+        SessionTable { table: Mutex::default(), usage }
+    }
+
+    /// Opens a session; `client` says whose it is, by its id.
     pub(super) fn open(
         &self,
         now: Timestamp,
         owner: Owner,
         revision: Revision,
+        client: impl FnOnce(SessionId) -> Client,
     ) -> Result<SessionId, Refusal> {
         let mut entropy = [0; 16];
         // Without randomness an id could be guessed.
         getrandom::fill(&mut entropy).map_err(|_| Refusal::IllegalTransition)?;
+        self.expire(now);
         let mut table = self.lock();
-        if now.since(table.swept) >= MINUTE {
-            table.swept = now;
-            for id in table.sessions.expire(now) {
-                table.forget(&id);
-            }
-        }
         let opened = table.sessions.open(now, owner, revision, entropy)?;
-        if let Some(replaced) = &opened.replaced {
-            table.forget(replaced);
-        }
+        let replaced = opened.replaced.as_ref().and_then(|replaced| table.forget(replaced));
+        let client = Arc::new(client(opened.id.clone()));
         let open = OpenSession {
             id: opened.id.clone(),
             revision,
+            client: Arc::clone(&client),
             calls: Mutex::default(),
             listener: watch::Sender::new(Listener::Current(0)),
         };
         table.open.insert(opened.id.clone(), Arc::new(open));
+        drop(table);
+        self.tell_over(now, replaced.as_deref(), DisconnectReason::Timeout);
+        self.usage.tell(Report::Connected { client });
         Ok(opened.id)
     }
 
@@ -82,9 +117,12 @@ impl SessionTable {
         id: &str,
         owner: &Owner,
     ) -> Result<Visit, Refusal> {
+        let now = clock.now();
         let mut table = self.lock();
-        if let Err(refusal) = table.sessions.enter(clock.now(), id, owner) {
-            table.drop_stale(id);
+        if let Err(refusal) = table.sessions.enter(now, id, owner) {
+            let stale = table.drop_stale(id);
+            drop(table);
+            self.tell_over(now, stale.as_deref(), DisconnectReason::Timeout);
             return Err(refusal);
         }
         let session = Arc::clone(table.open.get(id).ok_or(Refusal::Unknown)?);
@@ -96,8 +134,39 @@ impl SessionTable {
     pub(super) fn close(&self, now: Timestamp, id: &str, owner: &Owner) -> Result<(), Refusal> {
         let mut table = self.lock();
         let closed = table.sessions.close(now, id, owner)?;
-        table.forget(&closed);
+        let closed = table.forget(&closed);
+        drop(table);
+        self.tell_over(now, closed.as_deref(), DisconnectReason::ClientClose);
         Ok(())
+    }
+
+    /// Ends the sessions that were not used for long, looking no more than once a minute.
+    fn expire(&self, now: Timestamp) {
+        let mut table = self.lock();
+        if now.since(table.swept) < MINUTE {
+            return;
+        }
+        table.swept = now;
+        let over = table.sessions.expire(now);
+        let over: Vec<_> = over.iter().filter_map(|id| table.forget(id)).collect();
+        drop(table);
+        for session in over {
+            self.tell_over(now, Some(&session), DisconnectReason::Timeout);
+        }
+    }
+
+    fn tell_over(&self, at: Timestamp, session: Option<&OpenSession>, reason: DisconnectReason) {
+        if let Some(session) = session {
+            let client = Arc::clone(&session.client);
+            self.usage.tell(Report::Disconnected { client, reason, at });
+        }
+    }
+
+    fn tell_all_over(&self, now: Timestamp) {
+        let open: Vec<_> = self.lock().open.values().map(Arc::clone).collect();
+        for session in open {
+            self.tell_over(now, Some(&session), DisconnectReason::Error);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -106,20 +175,20 @@ impl SessionTable {
 }
 
 impl Table {
-    fn forget(&mut self, id: &SessionId) {
-        if let Some(session) = self.open.remove(id) {
-            session.end();
-        }
+    fn forget(&mut self, id: &SessionId) -> Option<Arc<OpenSession>> {
+        let session = self.open.remove(id)?;
+        session.end();
+        Some(session)
     }
 
     /// A session that was found to have ended when somebody asked for it.
-    fn drop_stale(&mut self, id: &str) {
-        if let Some(session) = self.open.get(id)
-            && !self.sessions.contains(id)
-        {
-            session.end();
-            self.open.remove(id);
+    fn drop_stale(&mut self, id: &str) -> Option<Arc<OpenSession>> {
+        if self.sessions.contains(id) {
+            return None;
         }
+        let session = self.open.remove(id)?;
+        session.end();
+        Some(session)
     }
 }
 

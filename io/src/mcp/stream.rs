@@ -73,9 +73,10 @@ pub(super) async fn answer(
         (None, None)
     };
     let cancelled = visit.session.begin_call(id.get());
+    let client = Arc::clone(&visit.session.client);
     let open = OpenCall { id, visit };
     let mut work: Work = Box::pin(async move {
-        let told = executor::run(&surface, plan, Strings { cancelled, notes }).await;
+        let told = executor::run(&surface, plan, Strings { cancelled, notes, client }).await;
         encode(&open.id, &told)
     });
     let first = tokio::select! {
@@ -105,7 +106,8 @@ pub(super) async fn answer_alone(
     plan: Plan,
 ) -> Option<Vec<u8>> {
     let cancelled = session.begin_call(id.get());
-    let told = executor::run(surface, plan, Strings { cancelled, notes: None }).await;
+    let client = Arc::clone(&session.client);
+    let told = executor::run(surface, plan, Strings { cancelled, notes: None, client }).await;
     session.end_call(id.get());
     encode(id, &told)
 }

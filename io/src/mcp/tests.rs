@@ -4,4 +4,5 @@ mod bad_input;
 mod calls;
 mod identity;
 mod streams;
+mod usage;
 mod world;

@@ -14,12 +14,13 @@ use satellite_core::router::dispatch::{self, Form, Step};
 use satellite_core::router::outcome::{CODE_UNAVAILABLE, Told, no_method, told_of_denial};
 use satellite_core::router::protocol::{self, Revision};
 use satellite_core::router::{Catalogue, Denial, DenialKind, denial, meta_tools, search};
+use satellite_core::usage::Origin;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 pub(super) use self::caller::Caller;
-use self::caller::{identify_holder, identify_user};
+use self::caller::{identify_holder, identify_user, origin};
 use self::intake::{Refusal, accepts, check_headers, read_body};
 use super::sessions::{OpenSession, Visit};
 use super::stream::Accepts;
@@ -28,7 +29,7 @@ use super::{Surface, batch, executor, listening, reply, stream};
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
 pub(super) async fn post_all(State(surface): State<Arc<Surface>>, request: Request) -> Response {
-    match identify_user(&surface, request.headers()).await {
+    match identify_user(&surface, request.headers(), request.extensions()).await {
         Ok(caller) => post(surface, caller, request).await,
         Err(refusal) => *refusal,
     }
@@ -46,7 +47,7 @@ pub(super) async fn post_one(
 }
 
 pub(super) async fn listen_all(State(surface): State<Arc<Surface>>, request: Request) -> Response {
-    match identify_user(&surface, request.headers()).await {
+    match identify_user(&surface, request.headers(), request.extensions()).await {
         Ok(caller) => listen(surface, &caller, request.headers()),
         Err(refusal) => *refusal,
     }
@@ -64,7 +65,7 @@ pub(super) async fn listen_one(
 }
 
 pub(super) async fn delete_all(State(surface): State<Arc<Surface>>, request: Request) -> Response {
-    match identify_user(&surface, request.headers()).await {
+    match identify_user(&surface, request.headers(), request.extensions()).await {
         Ok(caller) => delete(&surface, &caller, request.headers()),
         Err(refusal) => *refusal,
     }
@@ -136,6 +137,7 @@ fn visit(surface: &Surface, caller: &Caller, headers: &HeaderMap) -> Result<Visi
 /// A message, or several, from a client.
 async fn post(surface: Arc<Surface>, caller: Caller, request: Request) -> Response {
     let (head, body) = request.into_parts();
+    let origin = origin(&head.headers, &head.extensions);
     let headers = head.headers;
     let accepts = match check_headers(&headers) {
         Ok(accepts) => accepts,
@@ -160,7 +162,7 @@ async fn post(surface: Arc<Surface>, caller: Caller, request: Request) -> Respon
             &format!("Invalid message: {invalid}"),
         ),
         Ok(Parsed::Single(Message::Request { id, method, params })) if method == "initialize" => {
-            initialize(&surface, &caller, id, params).await
+            initialize(&surface, &caller, id, params, origin).await
         }
         Ok(parsed) => match visit(&surface, &caller, &headers) {
             Err(refusal) => *refusal,
@@ -202,6 +204,7 @@ async fn initialize(
     caller: &Caller,
     id: Id<'_>,
     params: Option<&RawValue>,
+    origin: Origin,
 ) -> Response {
     let revision = match protocol::requested_revision(params) {
         Ok(revision) => revision,
@@ -214,7 +217,11 @@ async fn initialize(
         Ok(result) => result,
         Err(denial) => return answered(id, &told_of_denial(&denial, Form::Plain)),
     };
-    let opened = surface.sessions.open(surface.clock.now(), caller.owner(), revision);
+    let origin = Origin { name: protocol::client_name(params), ..origin }.bounded();
+    let now = surface.clock.now();
+    let opened = surface
+        .sessions
+        .open(now, caller.owner(), revision, |session| caller.client(session, origin, now));
     let header = opened.as_ref().ok().and_then(|id| HeaderValue::from_str(id.as_str()).ok());
     let Some(header) = header else {
         return reply::error(
@@ -262,8 +269,15 @@ async fn request_in(
             };
             stream::answer(surface, visit, owned, plan, accepts).await
         }
-        Ok(Next::Told(told)) => answered(id, &told),
-        Err(denial) => reply::denied(&denial, Some(id), &surface.metadata_uri),
+        Ok(Next::Told(told)) => {
+            surface.usage.requested(&visit.session.client);
+            answered(id, &told)
+        }
+        Err(denial) => {
+            surface.usage.requested(&visit.session.client);
+            surface.usage.refused(&denial, visit.session.client.ip_address.clone());
+            reply::denied(&denial, Some(id), &surface.metadata_uri)
+        }
     }
 }
 

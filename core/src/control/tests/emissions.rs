@@ -353,8 +353,9 @@ fn a_clients_requests_are_counted_and_told_at_intervals_and_at_its_end() {
         Did::Disconnected { client, reason: DisconnectReason::Timeout, at: at.after(90_000) },
     ]);
     let events = world.events();
+    let is_last = |kind: &str| matches!(kind, "mcp.client.activity" | "mcp.client.disconnected");
     let last: Vec<&Value> =
-        events.iter().filter(|(kind, ..)| kind.starts_with("mcp.client")).map(|it| &it.1).collect();
+        events.iter().filter(|(kind, ..)| is_last(kind)).map(|it| &it.1).collect();
     assert_eq!((&last[0]["request_count"], &last[0]["tool_call_count"]), (&json!(1), &json!(1)));
     assert_eq!(
         last[1],

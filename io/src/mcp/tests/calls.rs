@@ -73,8 +73,10 @@ async fn a_sleeping_server_is_asked_for_and_its_call_waits_for_it() {
             .json()
             .await
     });
-    let wanted = world.wanted.recv().await.unwrap();
-    assert!(matches!(wanted, satellite_core::control::Event::Wanted { .. }));
+    while !matches!(
+        world.wanted.recv().await.unwrap(),
+        satellite_core::control::Event::Wanted { .. }
+    ) {}
     world.change(|instance| instance.ready = Some(satellite_core::id::Incarnation(1)));
     let call = world.lines.recv().await.unwrap();
     world.answer(&call, &json!({"content": []}));

@@ -1,6 +1,6 @@
 //! A surface with one instance, a Backend that knows two tokens, and a client that writes HTTP.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -75,6 +75,10 @@ pub(super) struct World {
     pub(super) lines: mpsc::UnboundedReceiver<Value>,
     /// Text the server is to write.
     pub(super) say: mpsc::UnboundedSender<String>,
+    /// Reports about clients that have been received and not looked at.
+    pub(super) reports: VecDeque<satellite_core::usage::Report>,
+    pub(super) control: mpsc::UnboundedSender<satellite_core::control::Event>,
+    pub(super) clock: Clock,
 }
 
 pub(super) fn key(installation: &str) -> InstanceKey {
@@ -223,13 +227,15 @@ impl World {
         let backend = Arc::new(FakeBackend::default());
         let bound = bind("127.0.0.1", 0).await.unwrap();
         let port = bound.address().unwrap().port();
+        let clock = Clock::starting_at(Timestamp(1_000));
+        let inbox = control.clone();
         let state = SurfaceState {
             view: seen,
             control,
             relays,
             backend: Arc::clone(&backend) as Arc<dyn BackendExchange>,
             api_key,
-            clock: Clock::starting_at(Timestamp(1_000)),
+            clock,
             options: SurfaceOptions {
                 base_url: format!("http://localhost:{port}"),
                 backend_url: "http://localhost:3000".into(),
@@ -244,7 +250,17 @@ impl World {
             },
         };
         tokio::spawn(serve(bound, router(state), std::future::pending()));
-        World { port, backend, view, wanted, lines, say }
+        World {
+            port,
+            backend,
+            view,
+            wanted,
+            lines,
+            say,
+            reports: VecDeque::new(),
+            control: inbox,
+            clock,
+        }
     }
 
     /// Changes the published state of the instance `files`.

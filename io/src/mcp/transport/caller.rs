@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
-use http::header::{AUTHORIZATION, HeaderMap};
+use http::Extensions;
+use http::header::{AUTHORIZATION, HeaderMap, USER_AGENT};
 use satellite_core::backend::admission;
-use satellite_core::id::InstanceKey;
+use satellite_core::id::{InstanceKey, SessionId};
 use satellite_core::router::{Denial, Scope, Subject, authorise};
 use satellite_core::session::Owner;
+use satellite_core::time::Timestamp;
+use satellite_core::usage::{Client, Origin};
 
+use super::super::serve::Peer;
 use super::super::{Surface, reply};
 use super::intake::Refusal;
 
@@ -28,16 +32,39 @@ impl Caller {
             Caller::Holder(key) => Owner::of_instance(key),
         }
     }
+
+    /// It as the client of a session.
+    pub(super) fn client(&self, session: SessionId, origin: Origin, now: Timestamp) -> Client {
+        match self {
+            Caller::User(subject) => Client::of_subject(subject, session, origin, now),
+            Caller::Holder(key) => Client::of_instance(key, session, origin, now),
+        }
+    }
+}
+
+/// Where a request comes from, as far as its head says.
+pub(super) fn origin(headers: &HeaderMap, extensions: &Extensions) -> Origin {
+    let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+    Origin { name: None, user_agent: agent.map(String::from), ip_address: address(extensions) }
+}
+
+fn address(extensions: &Extensions) -> Option<String> {
+    extensions.get::<Peer>().map(|peer| String::from(&*peer.0))
 }
 
 pub(super) async fn identify_user(
     surface: &Surface,
     headers: &HeaderMap,
+    extensions: &Extensions,
 ) -> Result<Caller, Refusal> {
+    let from = address(extensions);
     if let Some(why) = surface.gate.refusal(headers) {
         return Err(Box::new(reply::forbidden(why)));
     }
-    let denied = |denial: &Denial| Box::new(reply::denied(denial, None, &surface.metadata_uri));
+    let denied = |denial: &Denial| {
+        surface.usage.refused(denial, from.clone());
+        Box::new(reply::denied(denial, None, &surface.metadata_uri))
+    };
     let subject = surface
         .identities
         .of(bearer(headers), &*surface.backend, &surface.audience, surface.clock)
@@ -64,7 +91,12 @@ pub(super) fn identify_holder(
     let view = surface.view.borrow();
     match authorise::instance_by_token(&view, path, token) {
         Ok(instance) => Ok(Caller::Holder(instance.key.clone())),
-        Err(denial) => Err(Box::new(reply::denied(&denial, None, &surface.metadata_uri))),
+        Err(denial) => {
+            if token.is_some() {
+                surface.usage.refused(&denial, address(request.extensions()));
+            }
+            Err(Box::new(reply::denied(&denial, None, &surface.metadata_uri)))
+        }
     }
 }
 

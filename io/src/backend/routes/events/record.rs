@@ -1,8 +1,8 @@
 //! What an event of the wire comes to in storage.
 
 use satellite_core::id::{InstallationId, SatelliteId, TeamId};
-use satellite_core::time::Timestamp;
-use satellite_core::wire::event::{Event, EventData};
+use satellite_core::time::{IsoTime, Timestamp};
+use satellite_core::wire::event::{Event, EventData, LogLevel};
 
 use crate::backend::store::records::{
     ClientActivity, EventEffect, EventRecord, JsonText, ReportedProcess, RequestLog, ServerLog,
@@ -13,7 +13,7 @@ use crate::backend::store::records::{
 pub(super) fn of(event: Event, satellite: &SatelliteId, id: String, now: Timestamp) -> EventRecord {
     let data = JsonText::of(&event.data);
     let kind = event.data.kind().to_owned();
-    let (installation_id, team_id, effect) = effect(event.data);
+    let (installation_id, team_id, effect) = effect(event.data, event.timestamp);
     EventRecord {
         id,
         satellite_id: satellite.clone(),
@@ -31,7 +31,7 @@ pub(super) fn of(event: Event, satellite: &SatelliteId, id: String, now: Timesta
 
 type About = (Option<InstallationId>, Option<TeamId>, EventEffect);
 
-fn effect(data: EventData) -> About {
+fn effect(data: EventData, at: IsoTime) -> About {
     let about = |installation: InstallationId, team: TeamId, effect| {
         (Some(installation), Some(team), effect)
     };
@@ -74,7 +74,10 @@ fn effect(data: EventData) -> About {
             let effect = ReportedProcess { error_message: Some(it.last_error), ..effect };
             about(it.server_id, it.team_id, EventEffect::Process(effect))
         }
-        EventData::ServerStopped(it) => about(it.server_id, it.team_id, EventEffect::None),
+        EventData::ServerStopped(it) => {
+            let effect = process(&it.server_name, &it.server_id, &it.team_id, "stopped");
+            about(it.server_id, it.team_id, EventEffect::Process(effect))
+        }
         EventData::ToolsUpdated(it) => about(it.server_id, it.team_id, EventEffect::None),
         EventData::ServerLogs(it) => {
             let user_id = it.user_id;
@@ -108,8 +111,11 @@ fn effect(data: EventData) -> About {
                 token_count: tool.token_count,
                 is_disabled: false,
             });
-            let found =
-                Tools { user_id: None, tools: tools.collect(), discovered_at: it.discovered_at.0 };
+            let found = Tools {
+                user_id: it.user_id,
+                tools: tools.collect(),
+                discovered_at: it.discovered_at.0,
+            };
             about(it.installation_id, it.team_id, EventEffect::Tools(found))
         }
         EventData::ToolExecuted(it) => {
@@ -137,7 +143,20 @@ fn effect(data: EventData) -> About {
             };
             (None, Some(it.team_id), EventEffect::Activity(activity))
         }
-        EventData::LogRateLimitExceeded(it) => (Some(it.installation_id), None, EventEffect::None),
+        EventData::LogRateLimitExceeded(it) => {
+            // Whoever reads the log sees the hole in it.
+            let line = ServerLog {
+                user_id: None,
+                log_level: LogLevel::Warn.as_str().to_owned(),
+                message: format!(
+                    "{} lines of {} s were left out: more than {} a second are not kept",
+                    it.dropped_count, it.time_window_seconds, it.rate_limit
+                ),
+                metadata: None,
+                created_at: at,
+            };
+            (Some(it.installation_id), None, EventEffect::Logs(vec![line]))
+        }
         EventData::ClientConnected(it) => (None, Some(it.team_id), EventEffect::None),
         EventData::ClientDisconnected(it) => (None, Some(it.team_id), EventEffect::None),
         EventData::LimitExceeded(it) => (None, Some(it.team_id), EventEffect::None),
