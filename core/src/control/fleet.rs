@@ -92,15 +92,16 @@ impl Control {
         let Some(instance) = self.instances.get_mut(key) else {
             return Verdict::Refused(Refusal::Unknown);
         };
-        let mut asked = Vec::new();
+        let (mut asked, before) = (Vec::new(), instance.status());
         let verdict = instance.handle(now, event, &mut asked);
+        let is_other = verdict == Verdict::Moved || instance.status() != before;
         if !matches!(verdict, Verdict::Ignored(_)) {
             self.changed.insert(key.clone());
         }
         for effect in asked {
             self.instance_asks(now, key, effect, out);
         }
-        if verdict == Verdict::Moved {
+        if is_other {
             self.update_server(now, &key.installation, out);
         }
         verdict

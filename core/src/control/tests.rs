@@ -1,6 +1,7 @@
 //! The whole machine against a Backend of a few lines: what it asks, and what it does.
 
 mod configuring;
+mod remembering;
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -33,19 +34,27 @@ struct World {
     terminated: Vec<Incarnation>,
     persisted: Vec<&'static str>,
     exit: Option<Exit>,
+    journal: Vec<u8>,
+    is_full: bool,
 }
 
 impl World {
     fn start(start: Start) -> World {
+        World::start_at(Timestamp(1_769_850_900_000), start)
+    }
+
+    fn start_at(now: Timestamp, start: Start) -> World {
         let settings = Settings { name: "edge-satellite-01".to_string(), ..Settings::default() };
         let mut world = World {
             control: Control::new(settings, 1),
-            now: Timestamp(1_769_850_900_000),
+            now,
             asked: Vec::new(),
             spawned: Vec::new(),
             terminated: Vec::new(),
             persisted: Vec::new(),
             exit: None,
+            journal: Vec::new(),
+            is_full: false,
         };
         world.event(Event::Started(start));
         world
@@ -69,12 +78,7 @@ impl World {
                     let body = String::from_utf8(http.body.unwrap_or_default()).unwrap();
                     self.asked.push((request, http.path, body));
                 }
-                Effect::Persist(record) => {
-                    if record.name() != "journal" {
-                        self.persisted.push(record.name());
-                    }
-                    answers.push(Event::Persisted { record: record.name(), outcome: Ok(()) });
-                }
+                Effect::Persist(record) => answers.push(self.persist(record)),
                 Effect::Spawn { key, incarnation, .. } => self.spawned.push((key, incarnation)),
                 Effect::Terminate { incarnation, .. } => self.terminated.push(incarnation),
                 Effect::Exit(exit) => self.exit = Some(exit),
@@ -88,6 +92,28 @@ impl World {
             }
         }
         verdict
+    }
+
+    fn persist(&mut self, record: Record) -> Event {
+        let name = record.name();
+        let outcome = match record {
+            Record::Journal { .. } | Record::JournalRewrite(_) if self.is_full => {
+                Err(String::from("disk full"))
+            }
+            Record::Journal { bytes, .. } => {
+                self.journal.extend_from_slice(&bytes);
+                Ok(())
+            }
+            Record::JournalRewrite(bytes) => {
+                self.journal = bytes;
+                Ok(())
+            }
+            _ => {
+                self.persisted.push(name);
+                Ok(())
+            }
+        };
+        Event::Persisted { record: name, outcome }
     }
 
     /// Answers the oldest open request of `channel` and returns its path and body.
@@ -104,9 +130,18 @@ impl World {
         (path, sent)
     }
 
+    /// Takes the oldest open request of `channel`, and leaves it without an answer.
+    fn unanswered(&mut self, channel: Channel) -> (String, String) {
+        let position = self.asked.iter().position(|(request, ..)| request.channel == channel);
+        let (_, path, sent) = self.asked.remove(position.expect("nothing was asked"));
+        (path, sent)
+    }
+
     fn later(&mut self, milliseconds: u64) {
         self.now = self.now.after(milliseconds);
-        while self.control.next_deadline().is_some_and(|next| next.at <= self.now) {
+        while self.exit.is_none()
+            && self.control.next_deadline().is_some_and(|next| next.at <= self.now)
+        {
             self.event(Event::Tick);
         }
     }
