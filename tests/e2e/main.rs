@@ -12,6 +12,7 @@ mod fleet;
 mod gate;
 mod harness;
 mod heartbeat;
+mod kills;
 mod mcp;
 mod peer;
 mod real_servers;
