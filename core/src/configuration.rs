@@ -2,6 +2,7 @@
 //! flight, unchanged ones recognised by their `ETag`, failures tried again.
 
 mod applied;
+pub mod bounds;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use crate::log::{Level, LogLine};
 use crate::machine::{Deadline, Machine, Verdict};
 use crate::random::Random;
 use crate::request::{Channel, RequestKey};
+use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::wire;
 use crate::wire::event::{ConfigErrorType, ConfigRefreshed};
@@ -91,6 +93,9 @@ pub struct Configuration {
     etag: Option<String>,
     /// The configuration in force, in brief.
     in_force: Option<ConfigRefreshed>,
+    /// The text of the configuration in force: entries that come out wrong later stay as they are
+    /// in it.
+    last_good: Secret,
     /// Whether the last answer was passed over as out of date. Not twice in a row: under a stream
     /// of refreshes one has to be used.
     passed_over: bool,
@@ -107,6 +112,7 @@ impl Configuration {
             failures: 0,
             etag: None,
             in_force: None,
+            last_good: Secret::default(),
             passed_over: false,
         }
     }
@@ -130,6 +136,7 @@ impl Configuration {
         match Applied::read(raw, None) {
             Ok(applied) => {
                 self.in_force = Some(applied.in_brief());
+                self.last_good = text_of(&applied.raw);
                 out.push(Effect::Apply(applied));
             }
             Err(error) => out.push(Effect::Log(
@@ -186,9 +193,13 @@ impl Configuration {
         })?;
         let before = self.in_force.as_ref().map(|in_force| &in_force.config_hash);
         applied.change_detected = before != Some(&applied.config_hash);
+        if !applied.rejected.is_empty() {
+            applied.keep_last_good(self.last_good.expose());
+        }
         self.failures = 0;
         self.etag = etag;
         self.in_force = Some(applied.in_brief());
+        self.last_good = text_of(&applied.raw);
         out.push(Effect::Apply(applied));
         Ok(())
     }
@@ -211,6 +222,11 @@ impl Configuration {
             retry_in_ms: wait,
         }));
     }
+}
+
+/// A configuration that was read is JSON, and so is text.
+fn text_of(raw: &[u8]) -> Secret {
+    Secret::new(String::from_utf8_lossy(raw))
 }
 
 /// Why a fetch failed.

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `conversation` | link, configuration, commands and outbox, each with the Backend |
 //! | `fleet` | instances, their servers, and the places for their processes |
+//! | `apply` | a configuration, made the one in force |
 //! | `execution` | commands of the Backend and what they do to the fleet |
 //! | `ending` | shutting down in order |
 //! | `publish` | the one published [`View`] |
@@ -14,6 +15,7 @@
 //! | `watermark` | how near the satellite is to its limits |
 //! | `remembering` | the journal, and who waits for it |
 
+mod apply;
 mod conversation;
 mod effect;
 mod ending;
@@ -142,6 +144,9 @@ impl Control {
             Event::Started(start) => self.start(now, start, out),
             Event::Answered { request, answer } => self.answered(now, request, answer, out),
             Event::Persisted { record, outcome } => self.persisted(now, record, outcome, out),
+            Event::UserForgotten { request, identities, sessions } => {
+                self.user_forgotten(request, identities, sessions)
+            }
             Event::HeartbeatAnswered { answer } => self.heartbeat_answered(now, answer, out),
             Event::Spawned { .. }
             | Event::SpawnFailed { .. }

@@ -4,6 +4,9 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
+/// The daemon has ended in order and wants to be started again, by its service manager.
+pub const RESTART_WANTED: u8 = 75;
+
 /// Why the daemon ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {

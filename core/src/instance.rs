@@ -36,7 +36,7 @@ use crate::view::{InstanceStatus, Inventory};
 use crate::wire::event::EventData;
 use crate::{Deadline, Machine, Verdict};
 
-pub use lifecycle::{COMMAND_ID, Lifecycle};
+pub use lifecycle::{COMMAND_ID, Failure, Lifecycle};
 use lifecycle::{Context, Timing};
 pub use spec::Spec;
 use state::Purpose;
@@ -197,7 +197,6 @@ impl Instance {
     /// its place.
     pub fn new(spec: Spec, settings: &Settings, random: Random, now: Timestamp) -> Self {
         let timing = Timing {
-            idle_ms: settings.idle_timeout_ms,
             grace_ms: settings.spawn_grace_ms,
             stderr_lines_per_second: settings.stderr_lines_per_second,
         };
@@ -228,7 +227,10 @@ impl Instance {
     /// switched-off tools can be taken over as they are.
     pub fn needs_restart_for(&self, spec: &Spec) -> bool {
         let present = &self.lifecycle().spec;
-        self.is_leaving() || present.process != spec.process || present.transport != spec.transport
+        self.is_leaving()
+            || present.process != spec.process
+            || present.transport != spec.transport
+            || present.generation < spec.generation
     }
 }
 

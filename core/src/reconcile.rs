@@ -101,6 +101,8 @@ mod tests {
             disabled_tools: Arc::default(),
             request_logging: true,
             redaction: Arc::default(),
+            generation: 0,
+            idle_ms: 300_000,
         }
     }
 

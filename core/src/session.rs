@@ -160,6 +160,18 @@ impl Sessions {
         Ok(SessionId::new(id))
     }
 
+    /// Ends every session of `user`, or those the user has as a member of `team`, and names them.
+    pub fn close_all(&mut self, user: &UserId, team: Option<&TeamId>) -> Vec<SessionId> {
+        let theirs =
+            |owner: &Owner| owner.user == *user && team.is_none_or(|team| *team == owner.team);
+        let owned = self.by_owner.iter().filter(|(owner, _)| theirs(owner));
+        let closed: Vec<SessionId> = owned.flat_map(|(_, ids)| ids).cloned().collect();
+        for id in &closed {
+            self.remove(id.as_str());
+        }
+        closed
+    }
+
     /// Ends every session that was not used for [`SESSION_IDLE_MS`], and names them.
     pub fn expire(&mut self, now: Timestamp) -> Vec<SessionId> {
         let over: Vec<_> = self

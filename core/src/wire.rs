@@ -15,7 +15,7 @@ pub mod event;
 pub mod health;
 pub mod heartbeat;
 pub mod introspection;
-mod lenient;
+pub(crate) mod lenient;
 pub mod path;
 pub mod registration;
 pub mod registration_token;

@@ -9,7 +9,6 @@ use axum::Router;
 use satellite_core::control::{Control, Event, Start};
 use satellite_core::exit::Exit;
 use satellite_core::limits::Settings;
-use satellite_core::secret::Secret;
 use satellite_core::view::View;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle};
@@ -52,7 +51,6 @@ pub struct Daemon {
     inbox: Inbox<Event>,
     clock: Clock,
     backend: Arc<dyn BackendExchange>,
-    api_key: watch::Receiver<Option<Secret>>,
     ending: JoinHandle<Exit>,
     heartbeat: AbortHandle,
 }
@@ -103,8 +101,7 @@ impl Daemon {
             },
         );
         let backend = Arc::new(BackendClient::new(client, settings.backend_url.clone()));
-        let api_key = api_key(&outlook);
-        Daemon { outlook, inbox, clock, backend, api_key, ending, heartbeat }
+        Daemon { outlook, inbox, clock, backend, ending, heartbeat }
     }
 
     /// The routes of its HTTP surface, served at `base_url` (no trailing slash).
@@ -114,7 +111,7 @@ impl Daemon {
             control: self.inbox.clone(),
             relays: self.outlook.relays.clone(),
             backend: Arc::clone(&self.backend),
-            api_key: self.api_key.clone(),
+            users: self.outlook.users.clone(),
             clock: self.clock,
             options: SurfaceOptions {
                 base_url,
@@ -155,21 +152,4 @@ where
     P: Sampler + 'static,
 {
     tokio::spawn(async move { heartbeat_task::run(&settings, parts).await }).abort_handle()
-}
-
-/// The key of the pairing that is on disk.
-fn api_key(outlook: &Outlook) -> watch::Receiver<Option<Secret>> {
-    let mut credentials = outlook.credentials.clone();
-    let key = |credentials: &watch::Receiver<_>| {
-        let current = credentials.borrow();
-        let current: &Option<satellite_core::credentials::Credentials> = &current;
-        current.as_ref().map(|it| it.api_key.clone())
-    };
-    let (sender, receiver) = watch::channel(key(&credentials));
-    tokio::spawn(async move {
-        while credentials.changed().await.is_ok() {
-            sender.send_replace(key(&credentials));
-        }
-    });
-    receiver
 }

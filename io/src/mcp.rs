@@ -18,6 +18,7 @@ mod status;
 mod stream;
 mod transport;
 mod usage;
+mod users;
 
 use std::sync::Arc;
 
@@ -25,12 +26,12 @@ use axum::Router;
 use axum::routing::get;
 use satellite_core::control::Event;
 use satellite_core::router::Audience;
-use satellite_core::secret::Secret;
 use satellite_core::view::View;
 use tokio::sync::watch;
 
 pub use self::introspection::{BackendClient, BackendExchange, Exchanged};
 pub use self::serve::{Bound, bind, serve};
+pub use self::users::{Forgotten, Users};
 use crate::clock::Clock;
 use crate::driver::Inbox;
 use crate::relays::Relays;
@@ -47,8 +48,8 @@ pub struct SurfaceState {
     pub relays: Relays,
     /// The way to the Backend, for introspection and its status.
     pub backend: Arc<dyn BackendExchange>,
-    /// The satellite's API key, once paired.
-    pub api_key: watch::Receiver<Option<Secret>>,
+    /// What it remembers of users.
+    pub users: Users,
     /// The time.
     pub clock: Clock,
     /// Its addresses and what it shows.
@@ -79,7 +80,7 @@ pub(crate) struct Surface {
     options: SurfaceOptions,
     audience: Audience,
     gate: gate::Gate,
-    identities: identities::Identities,
+    identities: Arc<identities::Identities>,
     sessions: Arc<sessions::SessionTable>,
     usage: Arc<usage::Usage>,
     metadata_uri: String,
@@ -95,14 +96,13 @@ impl Surface {
 
 /// The surface's routes.
 pub fn router(state: SurfaceState) -> Router {
-    let SurfaceState { view, control, relays, backend, api_key, clock, options } = state;
-    let usage = Arc::new(usage::Usage::start(control.clone(), clock));
-    let sessions = Arc::new(sessions::SessionTable::new(Arc::clone(&usage)));
+    let SurfaceState { view, control, relays, backend, users, clock, options } = state;
+    let Users { identities, sessions, usage, .. } = users;
     tokio::spawn(sessions::attend(Arc::downgrade(&sessions), view.clone(), clock));
     let surface = Arc::new(Surface {
         audience: Audience::new(&options.base_url),
         gate: gate::Gate::new(&options),
-        identities: identities::Identities::new(api_key),
+        identities,
         sessions,
         usage,
         metadata_uri: format!("{}{}", options.base_url, discovery::PROTECTED_RESOURCE_PATH),

@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::driver::{Inbox, Performed, World};
 use crate::host::{Launch, ProcessHost};
 use crate::http_client::{HttpClient, exchange};
+use crate::mcp::{Forgotten, Users};
 use crate::relays::{RelayInput, Relays};
 use crate::settings::StderrSettings;
 use crate::state_dir::RecordStore;
@@ -65,6 +66,8 @@ pub struct Outlook {
     pub credentials: watch::Receiver<Option<Credentials>>,
     /// The running relays.
     pub relays: Relays,
+    /// What the surface remembers of users.
+    pub users: Users,
 }
 
 /// The world around one control machine.
@@ -72,6 +75,7 @@ pub struct Outlook {
 pub struct DaemonWorld<C, H, S> {
     parts: Parts<C, H, S>,
     relays: Relays,
+    users: Users,
     view: watch::Sender<Arc<View>>,
     credentials: watch::Sender<Option<Credentials>>,
     processes: BTreeMap<(InstanceKey, Incarnation), Running>,
@@ -89,8 +93,15 @@ impl<C: HttpClient, H: ProcessHost, S: RecordStore> DaemonWorld<C, H, S> {
         let (view, viewed) = watch::channel(Arc::default());
         let (credentials, current) = watch::channel(stored);
         let relays = Relays::default();
-        let outlook = Outlook { view: viewed, credentials: current, relays: relays.clone() };
-        (DaemonWorld { parts, relays, view, credentials, processes: BTreeMap::new() }, outlook)
+        let users = Users::new(current.clone(), parts.inbox.clone(), parts.clock);
+        let outlook = Outlook {
+            view: viewed,
+            credentials: current,
+            relays: relays.clone(),
+            users: users.clone(),
+        };
+        let processes = BTreeMap::new();
+        (DaemonWorld { parts, relays, users, view, credentials, processes }, outlook)
     }
 
     async fn persist(&mut self, record: Record) -> Event {
@@ -187,6 +198,17 @@ where
                 if let Some(relay) = self.relays.find(&key, incarnation) {
                     relay.tell(RelayInput::Relist);
                 }
+            }
+            Effect::Probe { key, incarnation } => {
+                if let Some(relay) = self.relays.find(&key, incarnation) {
+                    // Without a relay the process has ended, and the event that says so comes.
+                    relay.tell(RelayInput::Probe);
+                }
+            }
+            Effect::ForgetUser { request, user, team } => {
+                let Forgotten { identities, sessions } = self.users.forget(&user, team.as_ref());
+                let event = Event::UserForgotten { request, identities, sessions };
+                return Performed::Answered(event);
             }
             Effect::Log(line) => telemetry::log(&line),
             Effect::Exit(exit) => {

@@ -61,6 +61,8 @@ fn spec(process: Result<ProcessSpec, String>) -> Spec {
         disabled_tools: Arc::new(BTreeSet::new()),
         request_logging: true,
         redaction: Arc::default(),
+        generation: 0,
+        idle_ms: 300_000,
     }
 }
 

@@ -6,7 +6,8 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::id::{InstallationId, TeamId, UserId};
+use crate::id::{InstallationId, InstanceId, TeamId, UserId};
+use crate::wire::lenient;
 
 /// The payloads of every command, in one: which fields matter follows from the command.
 ///
@@ -26,18 +27,33 @@ pub struct Payload {
     /// The installation it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub installation_id: Option<InstallationId>,
+    /// The instance it is about, if it is about one only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<InstanceId>,
+    /// The instance it is about, by its key in the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process_id: Option<String>,
+    /// The server it is about, by a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
     /// The team it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub team_id: Option<TeamId>,
     /// The user it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
+    /// The user's address, to be said again in the result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_email: Option<String>,
     /// The tool it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_name: Option<String>,
     /// Whether that tool is to be off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_disabled: Option<bool>,
+    /// The generation of the installation that whoever filed it had in mind.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::hint")]
+    pub generation: Option<u64>,
 }
 
 impl Payload {

@@ -1,15 +1,18 @@
 //! What a fetch brought: a configuration, or the reason why there is none. Both can be told to the
 //! Backend as events.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::fmt::Write as _;
 
+use serde::Serialize;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::time::SECOND;
+use crate::wire;
 use crate::wire::configuration::{Configuration, Rejected, SatelliteConfig, Server};
 use crate::wire::event::{ConfigError, ConfigErrorType, ConfigRefreshed, EventData};
 
@@ -22,6 +25,8 @@ pub struct Applied {
     pub servers: Vec<Server>,
     /// Entries that can't, and why.
     pub rejected: Vec<Rejected>,
+    /// Those of them whose last good version is among `servers`, or is `satellite_config`.
+    pub kept: BTreeSet<String>,
     /// The satellite's own settings.
     pub satellite_config: SatelliteConfig,
     /// Grows with every change, if the Backend counts.
@@ -46,12 +51,44 @@ impl Applied {
             raw,
             servers,
             rejected,
+            kept: BTreeSet::new(),
             satellite_config,
             version,
             fresh: fetched_in.is_some(),
             change_detected: true,
             fetch_duration_ms: fetched_in.unwrap_or(0),
         })
+    }
+
+    /// Lets each rejected entry stand as it was in `former`, so that a slip in one entry does not
+    /// end the server it is about. What is stored then is what is in force.
+    pub(super) fn keep_last_good(&mut self, former: &str) {
+        let Ok(former) = Configuration::decode(former.as_bytes()) else { return };
+        for rejected in &self.rejected {
+            if rejected.key == SATELLITE_CONFIG {
+                self.satellite_config = former.satellite_config.clone();
+                self.kept.insert(rejected.key.clone());
+                continue;
+            }
+            let last_good = former.servers.iter().find(|one| one.names.process == rejected.key);
+            if let Some(server) = last_good
+                && !self.servers.iter().any(|one| one.key() == server.key())
+            {
+                self.servers.push(server.clone());
+                self.kept.insert(rejected.key.clone());
+            }
+        }
+        if !self.kept.is_empty() {
+            self.raw = wire::encode(&InForce {
+                mcp_servers: self
+                    .servers
+                    .iter()
+                    .map(|server| (server.names.process.as_str(), &*server.raw))
+                    .collect(),
+                satellite_config: &self.satellite_config,
+                version: self.version,
+            });
+        }
     }
 
     /// What the Backend is told of it.
@@ -65,6 +102,18 @@ impl Applied {
             fetch_duration_ms: self.fetch_duration_ms,
         }
     }
+}
+
+/// The key under which rejected settings of the satellite itself are listed.
+const SATELLITE_CONFIG: &str = "satellite_config";
+
+/// A configuration that is put together of parts, each as it came.
+#[derive(Serialize)]
+struct InForce<'a> {
+    mcp_servers: BTreeMap<&'a str, &'a RawValue>,
+    satellite_config: &'a SatelliteConfig,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u64>,
 }
 
 impl fmt::Debug for Applied {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::credentials::Credentials;
 use crate::exit::Exit;
 use crate::http::HttpRequest;
-use crate::id::{Incarnation, InstanceKey};
+use crate::id::{Incarnation, InstanceKey, TeamId, UserId};
 use crate::log::LogLine;
 use crate::process::ProcessSpec;
 use crate::request::RequestKey;
@@ -51,6 +51,24 @@ pub enum Effect {
         key: InstanceKey,
         /// Which of the instance's processes.
         incarnation: Incarnation,
+    },
+    /// Have an instance's relay ask its process for a sign of life; answered by a report of the
+    /// relay, within the time of a probe.
+    Probe {
+        /// The instance.
+        key: InstanceKey,
+        /// Which of the instance's processes.
+        incarnation: Incarnation,
+    },
+    /// Have the surface forget what it remembers of a user's access tokens, and end the user's
+    /// sessions; answered by `UserForgotten`.
+    ForgetUser {
+        /// Names the question in its answer.
+        request: u64,
+        /// The user.
+        user: UserId,
+        /// The team, if only what the user was in it is to be forgotten.
+        team: Option<TeamId>,
     },
     /// Print a log line.
     Log(LogLine),

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Control, Effect};
-use crate::exit::Exit;
+use crate::exit::{Exit, RESTART_WANTED};
 use crate::id::InstanceKey;
 use crate::instance;
 use crate::log::{Level, LogLine};
@@ -42,7 +42,7 @@ impl Control {
             return Verdict::Refused(Refusal::Draining);
         }
         let until = now.after(self.settings.drain_budget_ms);
-        let delivers = exit.code == 0 && self.link.is_reachable();
+        let delivers = matches!(exit.code, 0 | RESTART_WANTED) && self.link.is_reachable();
         self.ending = Some(Ending { exit, until, delivers });
         out.push(Effect::Log(
             LogLine::new(Level::Info, "shutting down").with("operation", "drain"),

@@ -100,6 +100,15 @@ pub enum Event {
         /// Reports that were too many to be passed on.
         lost: u64,
     },
+    /// The surface has forgotten a user.
+    UserForgotten {
+        /// Which question this answers.
+        request: u64,
+        /// Access tokens it remembered.
+        identities: u64,
+        /// Sessions it ended.
+        sessions: u64,
+    },
     /// The heartbeat's own task had an answer from the Backend.
     HeartbeatAnswered {
         /// What the Backend said.
@@ -125,6 +134,7 @@ impl Event {
             Event::Wanted { .. } => "wanted",
             Event::Stderr { .. } => "stderr",
             Event::Used { .. } => "used",
+            Event::UserForgotten { .. } => "user_forgotten",
             Event::HeartbeatAnswered { .. } => "heartbeat_answered",
             Event::ShutdownRequested => "shutdown_requested",
             Event::Tick => "tick",

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{Control, Effect, Event, Installed};
-use crate::id::{InstallationId, InstanceKey};
+use crate::id::{Incarnation, InstallationId, InstanceKey};
 use crate::instance::{self, Instance, Spec};
 use crate::log::{Level, LogLine};
 use crate::reconcile;
@@ -37,6 +37,9 @@ impl Control {
             }
             Event::Wanted { key } => (key, instance::Event::Wanted),
             Event::Relay { key, incarnation, report } => {
+                if let Err(verdict) = self.check_incarnation(&key, incarnation, out) {
+                    return verdict;
+                }
                 let event = match report {
                     Report::Initialized => instance::Event::Initialized { incarnation },
                     Report::Listed(inventory) => instance::Event::Listed { incarnation, inventory },
@@ -59,7 +62,10 @@ impl Control {
                         out.push(Effect::Log(line));
                         return Verdict::Handled;
                     }
-                    Report::Probe { answered } => instance::Event::Probed { incarnation, answered },
+                    Report::Probe { answered } => {
+                        self.probe_ended(now, &key, incarnation, answered);
+                        instance::Event::Probed { incarnation, answered }
+                    }
                     Report::Activity(activity) => instance::Event::Used { incarnation, activity },
                     Report::Violation { what, count } => {
                         return self.violated(&key, what, count, out);
@@ -75,10 +81,32 @@ impl Control {
             | Event::Persisted { .. }
             | Event::HeartbeatAnswered { .. }
             | Event::Used { .. }
+            | Event::UserForgotten { .. }
             | Event::ShutdownRequested
             | Event::Tick => return Verdict::Refused(Refusal::IllegalTransition),
         };
         self.feed(now, &key, event, out)
+    }
+
+    /// A process that was replaced has no say in its instance's life any more.
+    fn check_incarnation(
+        &self,
+        key: &InstanceKey,
+        incarnation: Incarnation,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Verdict> {
+        let Some(instance) = self.instances.get(key) else { return Err(Verdict::Ignored("late")) };
+        let present = instance.lifecycle().incarnation();
+        if incarnation >= present {
+            return Ok(());
+        }
+        let line = self
+            .line(key, Level::Warn, "report of a process that was replaced; it is not used")
+            .with("operation", "relay")
+            .with("incarnation", incarnation.0)
+            .with("present", present.0);
+        out.push(Effect::Log(line));
+        Err(Verdict::Refused(Refusal::Stale))
     }
 
     /// Gives an event to an instance and carries out what it asks for.

@@ -17,6 +17,11 @@ impl Places {
         Places { capacity, held: BTreeSet::new(), queue: VecDeque::new() }
     }
 
+    /// Changes how many places there are. Who holds one keeps it.
+    pub(super) fn resize(&mut self, capacity: usize) {
+        self.capacity = capacity;
+    }
+
     /// Puts `key` in the queue, unless it is there or is about to be answered.
     pub(super) fn claim(&mut self, key: &InstanceKey) {
         if !self.queue.contains(key) {

@@ -1,5 +1,7 @@
 //! The whole machine against a Backend of a few lines: what it asks, and what it does.
 
+mod applying;
+mod commands;
 mod configuring;
 mod remembering;
 
@@ -16,7 +18,7 @@ use crate::control::Start;
 use crate::credentials::Credentials;
 use crate::exit::Exit;
 use crate::http::{HttpAnswer, HttpFailure};
-use crate::id::Incarnation;
+use crate::id::{Incarnation, TeamId, UserId};
 use crate::process::{Ended, SpawnFailure};
 use crate::relay::Report;
 use crate::request::{Channel, RequestKey};
@@ -36,6 +38,8 @@ struct World {
     exit: Option<Exit>,
     journal: Vec<u8>,
     is_full: bool,
+    probes: Vec<(InstanceKey, Incarnation)>,
+    forgotten: Vec<(u64, UserId, Option<TeamId>)>,
 }
 
 impl World {
@@ -55,6 +59,8 @@ impl World {
             exit: None,
             journal: Vec::new(),
             is_full: false,
+            probes: Vec::new(),
+            forgotten: Vec::new(),
         };
         world.event(Event::Started(start));
         world
@@ -64,6 +70,16 @@ impl World {
     fn configured(servers: &str) -> World {
         let mut world =
             World::start(Start { credentials: Some(credentials()), ..Start::default() });
+        world.answer(Channel::Poll, 200, NONE);
+        world.answer(Channel::Configuration, 200, &configuration(servers));
+        world
+    }
+
+    /// The same with processes that are never idle.
+    fn awake(servers: &str) -> World {
+        let mut world =
+            World::start(Start { credentials: Some(credentials()), ..Start::default() });
+        world.control.settings.idle_timeout_ms = 0;
         world.answer(Channel::Poll, 200, NONE);
         world.answer(Channel::Configuration, 200, &configuration(servers));
         world
@@ -82,6 +98,10 @@ impl World {
                 Effect::Spawn { key, incarnation, .. } => self.spawned.push((key, incarnation)),
                 Effect::Terminate { incarnation, .. } => self.terminated.push(incarnation),
                 Effect::Exit(exit) => self.exit = Some(exit),
+                Effect::Probe { key, incarnation } => self.probes.push((key, incarnation)),
+                Effect::ForgetUser { request, user, team } => {
+                    self.forgotten.push((request, user, team));
+                }
                 Effect::Relist { .. } | Effect::Log(_) => {}
             }
         }
@@ -313,9 +333,8 @@ fn one_entry_that_cannot_run_harms_no_other() {
 
 #[test]
 fn more_instances_than_places_start_one_after_another() {
-    let settings = Settings { processes_max: 1, ..Settings::default() };
     let mut world = World::configured("");
-    world.control.places = Places::new(settings.processes_max);
+    world.control.settings.processes_max = 1;
     world.command("configure", "{}");
     let both = format!("{},{}", server("i", "node"), server("j", "node"));
     world.answer(Channel::Configuration, 200, &configuration(&both));

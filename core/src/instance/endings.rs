@@ -12,13 +12,16 @@ use crate::view::HealthStatus;
 use crate::wire::event::RestartReason;
 
 impl Lifecycle {
-    pub(super) fn recover(&mut self, process: &Process, message: String) -> State {
+    /// The process is of no use: it is ended, and that counts as a crash.
+    pub(super) fn recover(&mut self, process: &Process, step: &str, message: String) -> State {
+        self.failed(step, message.clone(), &[]);
         self.message = Some(message.clone());
         State::Stopping { process: *process, then: Then::Recover { message } }
     }
 
     pub(super) fn spawn_failed(&mut self, failure: &SpawnFailure, cx: &mut Context<'_>) -> State {
         let message = format!("{}: {}", failure.step, failure.error);
+        self.failed(&failure.step, failure.error.clone(), &[]);
         if failure.retryable {
             self.failed_start(message, 0, None, cx)
         } else {
@@ -38,7 +41,8 @@ impl Lifecycle {
             Some(line) => format!("{ended}: {line}"),
             None => format!("{ended}"),
         };
-        self.health = HealthStatus::Unknown;
+        self.set_health(HealthStatus::Unknown, None);
+        self.failed(self.step, format!("{ended}"), &ended.last_stderr);
         let answer = self.crashes.record(cx.now, uptime_ms, &mut self.random);
         let will_restart = matches!(answer, Answer::Restart { .. });
         cx.out.push(Effect::Emit(self.crash_event(process, ended, uptime_ms, will_restart)));
@@ -85,7 +89,7 @@ impl Lifecycle {
         ended: &Ended,
         cx: &mut Context<'_>,
     ) -> State {
-        self.health = HealthStatus::Unknown;
+        self.set_health(HealthStatus::Unknown, None);
         match then {
             Then::Restart { purpose } => {
                 if !matches!(purpose, Purpose::Wake { .. }) {
@@ -108,6 +112,9 @@ impl Lifecycle {
             }
             Then::Recover { message } => {
                 cx.out.push(Effect::Emit(self.stopped_event(process, "unusable")));
+                if let Some(failure) = &mut self.failure {
+                    failure.last_stderr.clone_from(&ended.last_stderr);
+                }
                 let message = match ended.last_stderr.last() {
                     Some(line) => format!("{message}; its last words: {line}"),
                     None => message.clone(),

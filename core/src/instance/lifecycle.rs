@@ -35,6 +35,15 @@ pub struct Lifecycle {
     pub message: Option<String>,
     /// Whether its last health check succeeded.
     pub health: HealthStatus,
+    /// When that was known.
+    pub health_at: Option<Timestamp>,
+    /// What its present process is at, or its last one was: `spawn`, `initialize`, `tools/list`,
+    /// `run`.
+    pub step: &'static str,
+    /// What went wrong last, until it is online again.
+    pub failure: Option<Failure>,
+    /// How long the start of its last process took, in milliseconds.
+    pub spawn_ms: Option<u64>,
     /// When it was last used.
     pub last_activity: Timestamp,
     /// Restarts after crashes.
@@ -51,10 +60,20 @@ pub struct Lifecycle {
     pub(super) present: Activity,
 }
 
+/// What went wrong with an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The step that failed: of starting a process, or `initialize`, `tools/list`, `run`.
+    pub step: String,
+    /// What happened, for people.
+    pub error: String,
+    /// The last lines the process wrote to standard error, secrets replaced.
+    pub last_stderr: Vec<String>,
+}
+
 /// The operator's choices that concern an instance.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timing {
-    pub(super) idle_ms: u64,
     pub(super) grace_ms: u64,
     pub(super) stderr_lines_per_second: u32,
 }
@@ -73,6 +92,10 @@ impl Lifecycle {
             inventory: Arc::default(),
             message: None,
             health: HealthStatus::Unknown,
+            health_at: None,
+            step: "configuration",
+            failure: None,
+            spawn_ms: None,
             last_activity: now,
             restarts: 0,
             timing,
@@ -83,6 +106,27 @@ impl Lifecycle {
             past: Activity::default(),
             present: Activity::default(),
         }
+    }
+
+    /// Which of its processes is the present one, or was the last.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    pub(super) fn set_health(&mut self, health: HealthStatus, at: Option<Timestamp>) {
+        self.health = health;
+        self.health_at = at;
+    }
+
+    /// It cannot be started as it is configured.
+    pub(super) fn cannot_start(&mut self, reason: String) {
+        self.message = Some(reason.clone());
+        self.failed("configuration", reason, &[]);
+    }
+
+    pub(super) fn failed(&mut self, step: &str, error: String, words: &[String]) {
+        let last_stderr = words.to_vec();
+        self.failure = Some(Failure { step: String::from(step), error, last_stderr });
     }
 
     /// Messages sent and errors met in all.
@@ -105,14 +149,16 @@ impl Lifecycle {
         let handshake_ms = match &self.spec.process {
             Ok(process) => process.handshake_timeout_ms,
             Err(reason) => {
-                self.message = Some(reason.clone());
+                self.cannot_start(reason.clone());
                 return State::Failed { since: now };
             }
         };
         self.incarnation = self.incarnation.next();
         self.past = self.totals();
         self.present = Activity::default();
-        self.health = HealthStatus::Unknown;
+        self.set_health(HealthStatus::Unknown, None);
+        self.step = "spawn";
+        self.spawn_ms = None;
         let process =
             Process { incarnation: self.incarnation, pid: None, since: now, lost_until: None };
         let until = now.after(handshake_ms.saturating_add(MARGIN_MS));
@@ -146,10 +192,10 @@ impl Lifecycle {
 
     /// When an online process is idle: unused for the idle time, and past its grace.
     pub(super) fn idle_at(&self, since: Timestamp) -> Option<Timestamp> {
-        if self.timing.idle_ms == 0 || self.present.in_flight > 0 {
+        if self.spec.idle_ms == 0 || self.present.in_flight > 0 {
             return None;
         }
-        let used = self.last_activity.max(since).after(self.timing.idle_ms);
+        let used = self.last_activity.max(since).after(self.spec.idle_ms);
         Some(used.max(since.after(self.timing.grace_ms)))
     }
 

@@ -35,6 +35,10 @@ pub struct Spec {
     pub request_logging: bool,
     /// Keeps its secrets out of what is told of it.
     pub redaction: Arc<Redaction>,
+    /// Grows when it must be started afresh, whatever else has changed or not.
+    pub generation: u64,
+    /// Idle time after which its process is ended; 0 never ends it.
+    pub idle_ms: u64,
 }
 
 impl Spec {
@@ -56,6 +60,8 @@ impl Spec {
             disabled_tools: Arc::clone(&server.disabled_tools),
             request_logging: server.request_logging,
             redaction: Arc::new(redaction(&server.launch)),
+            generation: server.generation,
+            idle_ms: settings.idle_timeout_ms,
         })
     }
 }

@@ -44,6 +44,8 @@ fn spec() -> Spec {
         disabled_tools: Arc::new(BTreeSet::new()),
         request_logging: true,
         redaction: Arc::default(),
+        generation: 0,
+        idle_ms: 300_000,
     }
 }
 

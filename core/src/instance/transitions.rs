@@ -76,7 +76,7 @@ impl blocking::State<Lifecycle> for State {
                 Event::Tick | Event::Wanted => match &life.spec.process {
                     Ok(_) => cx.moved(State::Waiting { since: cx.now, purpose: Purpose::First }),
                     Err(reason) => {
-                        life.message = Some(reason.clone());
+                        life.cannot_start(reason.clone());
                         cx.moved(State::Failed { since: cx.now })
                     }
                 },
@@ -244,12 +244,13 @@ fn connecting(
             cx.moved(to)
         }
         Event::Initialized { incarnation } if *incarnation == process.incarnation => {
+            life.step = "tools/list";
             let until = Lifecycle::discovery_until(cx.now);
             cx.moved(State::Discovering { process: *process, purpose, until })
         }
         Event::Tick if *until <= cx.now => {
             let message = String::from("no answer to initialize in time");
-            cx.moved(life.recover(process, message))
+            cx.moved(life.recover(process, "initialize", message))
         }
         _ => Outcome::Super,
     }
@@ -266,16 +267,18 @@ fn discovering(
     match event {
         Event::Listed { incarnation, inventory } if *incarnation == process.incarnation => {
             life.message = None;
+            life.failure = None;
+            life.step = "run";
             life.last_activity = cx.now;
             // It answered the handshake and the lists: that is a health check like any other.
-            life.health = HealthStatus::Healthy;
+            life.set_health(HealthStatus::Healthy, Some(cx.now));
             life.discovered(inventory, cx);
             life.started(process, purpose, cx);
             cx.moved(State::Online { process: *process, since: cx.now })
         }
         Event::Tick if until <= cx.now => {
             let message = String::from("no answer to tools/list in time");
-            cx.moved(life.recover(process, message))
+            cx.moved(life.recover(process, "tools/list", message))
         }
         _ => Outcome::Super,
     }
@@ -292,6 +295,10 @@ fn alive(
         // Its relay may have been quicker to report than whoever started it.
         Event::Spawned { incarnation, pid } if *incarnation == process.incarnation => {
             process.pid = Some(*pid);
+            life.spawn_ms = Some(cx.now.since(process.since));
+            if life.step == "spawn" {
+                life.step = "initialize";
+            }
             cx.handled()
         }
         Event::Placed => cx.ignored("it has a place"),
@@ -300,7 +307,8 @@ fn alive(
             cx.moved(to)
         }
         Event::Unusable { incarnation, step, reason } if *incarnation == process.incarnation => {
-            cx.moved(life.recover(process, format!("{step}: {reason}")))
+            let message = format!("{step}: {reason}");
+            cx.moved(life.recover(process, step, message))
         }
         Event::PipesClosed { incarnation, reason } if *incarnation == process.incarnation => {
             if process.lost_until.is_some() {
@@ -312,14 +320,16 @@ fn alive(
         }
         Event::Tick if process.lost_until.is_some_and(|until| until <= cx.now) => {
             let message = life.message.clone().unwrap_or_default();
-            cx.moved(life.recover(process, message))
+            let step = life.step;
+            cx.moved(life.recover(process, step, message))
         }
         Event::Used { incarnation, activity } if *incarnation == process.incarnation => {
             life.used(cx.now, *activity);
             cx.handled()
         }
         Event::Probed { incarnation, answered } if *incarnation == process.incarnation => {
-            life.health = if *answered { HealthStatus::Healthy } else { HealthStatus::Unhealthy };
+            let health = if *answered { HealthStatus::Healthy } else { HealthStatus::Unhealthy };
+            life.set_health(health, Some(cx.now));
             cx.handled()
         }
         Event::RestartRequested(restart) => {

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use satellite_core::credentials::Credentials;
+use satellite_core::id::{TeamId, UserId};
 use satellite_core::router::identity::{Known, introspection_request};
 use satellite_core::router::{Audience, Denial, DenialKind, Subject};
-use satellite_core::secret::Secret;
 use satellite_core::time::Timestamp;
 use satellite_core::wire::decode;
 use satellite_core::wire::introspection::Introspection;
@@ -29,7 +30,7 @@ type Hash = [u8; 32];
 pub(super) struct Identities {
     known: Mutex<BTreeMap<Hash, Arc<Slot>>>,
     asking: Semaphore,
-    api_key: watch::Receiver<Option<Secret>>,
+    credentials: watch::Receiver<Option<Credentials>>,
 }
 
 #[derive(Debug, Default)]
@@ -51,8 +52,9 @@ impl Slot {
 }
 
 impl Identities {
-    pub(super) fn new(api_key: watch::Receiver<Option<Secret>>) -> Self {
-        Identities { known: Mutex::default(), asking: Semaphore::new(ASKED_AT_ONCE_MAX), api_key }
+    pub(super) fn new(credentials: watch::Receiver<Option<Credentials>>) -> Self {
+        let asking = Semaphore::new(ASKED_AT_ONCE_MAX);
+        Identities { known: Mutex::default(), asking, credentials }
     }
 
     /// Who `token` stands for.
@@ -112,7 +114,7 @@ impl Identities {
         audience: &Audience,
         clock: Clock,
     ) -> Option<Result<Arc<Subject>, Denial>> {
-        let api_key = self.api_key.borrow().clone()?;
+        let api_key = self.credentials.borrow().as_ref()?.api_key.clone();
         let answer = backend.exchange(introspection_request(&api_key, token)).await;
         let answer =
             answer.inspect_err(|failure| tracing::warn!(%failure, "Introspection failed")).ok()?;
@@ -124,6 +126,24 @@ impl Identities {
             .inspect_err(|error| tracing::warn!(error, "Introspection was answered unreadably"))
             .ok()?;
         Some(Subject::admit(&reply, audience, clock.now()).map(Arc::new))
+    }
+
+    /// Forgets what is known of a user's tokens, or of those for one team. Tokens that are being
+    /// asked about are forgotten too, uncounted: the answer may be older than the order.
+    pub(super) fn forget(&self, user: &UserId, team: Option<&TeamId>) -> u64 {
+        let mut forgotten = 0;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, slot| match slot.known().map(|known| known.verdict) {
+            None => false,
+            Some(Err(_)) => true,
+            Some(Ok(subject)) => {
+                let is_theirs =
+                    subject.user == *user && team.is_none_or(|team| *team == subject.team);
+                forgotten += u64::from(is_theirs);
+                !is_theirs
+            }
+        });
+        forgotten
     }
 
     fn slot(&self, hash: Hash, now: Timestamp) -> Arc<Slot> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use satellite_core::Refusal;
-use satellite_core::id::SessionId;
+use satellite_core::id::{SessionId, TeamId, UserId};
 use satellite_core::router::protocol::Revision;
 use satellite_core::session::{Owner, Sessions};
 use satellite_core::time::{MINUTE, Timestamp};
@@ -167,6 +167,23 @@ impl SessionTable {
         for session in open {
             self.tell_over(now, Some(&session), DisconnectReason::Error);
         }
+    }
+
+    /// Ends every session of a user, or those the user has as a member of one team; says how many.
+    pub(super) fn close_all(
+        &self,
+        now: Timestamp,
+        user: &UserId,
+        team: Option<&TeamId>,
+    ) -> u64 {
+        let mut table = self.lock();
+        let closed = table.sessions.close_all(user, team);
+        let over: Vec<_> = closed.iter().filter_map(|id| table.forget(id)).collect();
+        drop(table);
+        for session in &over {
+            self.tell_over(now, Some(session), DisconnectReason::Error);
+        }
+        closed.len() as u64
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {

@@ -45,6 +45,15 @@ impl Stage {
                 let wait = self.random.between(5, 200);
                 self.report(satellite, &key, incarnation, wait, Report::Listed(inventory()));
             }
+            Effect::Probe { key, incarnation } => {
+                let wait = self.random.between(1, 50);
+                let report = Report::Probe { answered: true };
+                self.report(satellite, &key, incarnation, wait, report);
+            }
+            Effect::ForgetUser { request, .. } => {
+                let event = Event::UserForgotten { request, identities: 0, sessions: 0 };
+                self.tell(satellite, event);
+            }
             Effect::Log(_) => {}
             Effect::Exit(exit) => {
                 if let Some(subject) = self.satellites.get_mut(satellite) {

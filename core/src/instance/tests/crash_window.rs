@@ -145,9 +145,9 @@ proptest! {
         seed in any::<u64>(),
     ) {
         // Sleep is another matter, and has its own model.
-        let settings = Settings { idle_timeout_ms: 0, ..Settings::default() };
+        let spec = Spec { idle_ms: 0, ..spec() };
         let now = Timestamp(MINUTE);
-        let instance = Instance::new(spec(), &settings, Random::new(seed), now);
+        let instance = Instance::new(spec, &Settings::default(), Random::new(seed), now);
         let mut life = Life { instance, now, last: Vec::new() };
         let mut model = Model::default();
         life.event(Event::Tick);

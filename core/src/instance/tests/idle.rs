@@ -57,10 +57,10 @@ proptest! {
         steps in steps(),
         woken in any::<bool>(),
     ) {
-        let settings =
-            Settings { idle_timeout_ms: idle, spawn_grace_ms: grace, ..Settings::default() };
+        let settings = Settings { spawn_grace_ms: grace, ..Settings::default() };
+        let spec = Spec { idle_ms: idle, ..spec() };
         let now = Timestamp(MINUTE);
-        let instance = Instance::new(spec(), &settings, Random::new(1), now);
+        let instance = Instance::new(spec, &settings, Random::new(1), now);
         let mut life = Life { instance, now, last: Vec::new() };
         life.event(Event::Tick);
         life.start();

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use satellite_core::backend::instance_token;
+use satellite_core::credentials::Credentials;
 use satellite_core::http::{HttpAnswer, HttpFailure, HttpRequest};
 use satellite_core::id::{Incarnation, InstallationId, InstanceKey, SatelliteId, TeamId, UserId};
 use satellite_core::relay::{Relay, RelaySettings, Report};
 use satellite_core::secret::Secret;
-use satellite_core::time::Timestamp;
+use satellite_core::time::{IsoTime, Timestamp};
 use satellite_core::view::{
     HealthStatus, InstanceAddress, InstanceStatus, InstanceView, Inventory, SatelliteIdentity,
     ServerNames, Tool, Transport, View,
@@ -22,7 +23,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::mcp::introspection::Exchanged;
-use crate::mcp::{BackendExchange, SurfaceOptions, SurfaceState, bind, router, serve};
+use crate::mcp::{BackendExchange, SurfaceOptions, SurfaceState, Users, bind, router, serve};
 use crate::relay_task;
 use crate::relays::{RelayHandle, Relays, relay_channel};
 use crate::settings::SurfaceSettings;
@@ -79,6 +80,20 @@ pub(super) struct World {
     pub(super) reports: VecDeque<satellite_core::usage::Report>,
     pub(super) control: mpsc::UnboundedSender<satellite_core::control::Event>,
     pub(super) clock: Clock,
+    /// What the surface remembers of users.
+    pub(super) users: Users,
+}
+
+fn credentials() -> Credentials {
+    Credentials {
+        api_key: Secret::new("key"),
+        satellite_id: SatelliteId::new("sat_1"),
+        satellite_name: "satellite".into(),
+        team_id: Some(TeamId::new("t")),
+        backend_url: None,
+        registered_at: IsoTime(Timestamp(0)),
+        last_verified: IsoTime(Timestamp(0)),
+    }
 }
 
 pub(super) fn key(installation: &str) -> InstanceKey {
@@ -223,18 +238,19 @@ impl World {
         }
         let (view, seen) = watch::channel(Arc::new(view));
         let (control, wanted) = mpsc::unbounded_channel();
-        let (_, api_key) = watch::channel(Some(Secret::new("key")));
+        let (_, credentials) = watch::channel(Some(credentials()));
         let backend = Arc::new(FakeBackend::default());
         let bound = bind("127.0.0.1", 0).await.unwrap();
         let port = bound.address().unwrap().port();
         let clock = Clock::starting_at(Timestamp(1_000));
         let inbox = control.clone();
+        let users = Users::new(credentials, control.clone(), clock);
         let state = SurfaceState {
             view: seen,
             control,
             relays,
             backend: Arc::clone(&backend) as Arc<dyn BackendExchange>,
-            api_key,
+            users: users.clone(),
             clock,
             options: SurfaceOptions {
                 base_url: format!("http://localhost:{port}"),
@@ -260,6 +276,7 @@ impl World {
             reports: VecDeque::new(),
             control: inbox,
             clock,
+            users,
         }
     }
 

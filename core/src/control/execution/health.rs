@@ -1,0 +1,185 @@
+//! `health_check`: each instance is asked, in a round trip of its own, and reported as it answers.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde_json::{Map, Value, json};
+
+use super::{Deed, Execution, lifecycle};
+use crate::commands::{Outcome, Payload};
+use crate::control::{Control, Effect};
+use crate::id::{CommandId, Incarnation, InstanceKey};
+use crate::instance::{Instance, State};
+use crate::limits::PROBE_TIMEOUT_MS;
+use crate::time::{SECOND, Timestamp};
+use crate::view::{HealthStatus, Transport};
+
+/// The relay gives a probe up by itself; after this it is not believed.
+const MARGIN_MS: u64 = SECOND;
+
+/// A question to an instance's process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probe {
+    incarnation: Incarnation,
+    asked: Timestamp,
+    /// Whether it was answered, and after how many milliseconds that was known.
+    answer: Option<(bool, u64)>,
+}
+
+impl Probe {
+    /// Whether an answer may still come from the instance, given its state.
+    pub(super) fn is_open(&self, state: Option<&State>) -> bool {
+        let process = state.and_then(State::process);
+        self.answer.is_none() && process.is_some_and(|it| it.incarnation == self.incarnation)
+    }
+}
+
+impl Control {
+    pub(super) fn health_check(
+        &mut self,
+        now: Timestamp,
+        id: CommandId,
+        payload: Payload,
+        out: &mut Vec<Effect>,
+    ) {
+        let keys: Vec<InstanceKey> = if payload.installation_id.is_some() {
+            match self.named(&payload) {
+                Ok(keys) => keys,
+                Err((why, error)) => return self.refuse(now, id, why, error, out),
+            }
+        } else {
+            let team = payload.team_id.as_ref();
+            let keys = self.instances.keys();
+            keys.filter(|key| team.is_none_or(|team| *team == key.team)).cloned().collect()
+        };
+        let mut execution = Execution::new(now, id, Deed::HealthCheck, payload);
+        execution.until = now.after(PROBE_TIMEOUT_MS + MARGIN_MS);
+        for key in &keys {
+            let state = self.instances.get(key).map(Instance::state);
+            if let Some(State::Online { process, .. }) = state {
+                let incarnation = process.incarnation;
+                out.push(Effect::Probe { key: key.clone(), incarnation });
+                let probe = Probe { incarnation, asked: now, answer: None };
+                execution.probes.insert(key.clone(), probe);
+            }
+        }
+        execution.keys = keys.into_iter().collect();
+        self.executions.running.push(execution);
+    }
+
+    /// An instance answered a probe, or did not in time.
+    pub(in crate::control) fn probe_ended(
+        &mut self,
+        now: Timestamp,
+        key: &InstanceKey,
+        incarnation: Incarnation,
+        answered: bool,
+    ) {
+        for execution in &mut self.executions.running {
+            if let Some(probe) = execution.probes.get_mut(key)
+                && probe.incarnation == incarnation
+                && probe.answer.is_none()
+            {
+                probe.answer = Some((answered, now.since(probe.asked)));
+            }
+        }
+    }
+
+    pub(super) fn checked(&self, now: Timestamp, execution: &Execution) -> Outcome {
+        let mut healthy = 0;
+        let mut results = Vec::new();
+        for key in &execution.keys {
+            let Some(instance) = self.instances.get(key) else { continue };
+            let (shown, is_healthy) = result(now, instance, execution.probes.get(key));
+            healthy += u64::from(is_healthy);
+            results.push(Value::Object(shown));
+        }
+        let mut all = Map::new();
+        if let Some(installation) = &execution.payload.installation_id
+            && execution.payload.check_type.as_deref() == Some("credential_validation")
+        {
+            let validations: Vec<Value> = execution
+                .keys
+                .iter()
+                .filter_map(|key| self.instances.get(key))
+                .map(|instance| Value::Object(validation(instance)))
+                .collect();
+            let invalid = validations.iter().find(|one| one["valid"] == false);
+            let mut overall = invalid
+                .or(validations.first())
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default();
+            overall.insert(String::from("installation_id"), json!(installation));
+            overall.insert(String::from("instances"), Value::Array(validations));
+            all.insert(String::from("credential_validation"), Value::Object(overall));
+        }
+        let total = results.len();
+        all.insert(String::from("health_check_results"), Value::Array(results));
+        all.insert(String::from("total_servers"), Value::from(total));
+        all.insert(String::from("healthy_servers"), Value::from(healthy));
+        Outcome::completed(execution.started_at, now, Value::Object(all))
+    }
+}
+
+/// An instance's part of the result, and whether it is healthy.
+fn result(
+    now: Timestamp,
+    instance: &Instance,
+    probe: Option<&Probe>,
+) -> (Map<String, Value>, bool) {
+    let life = instance.lifecycle();
+    let mut shown = lifecycle::shown(instance);
+    let mut health = life.health;
+    let state = instance.state();
+    let error = match probe.map(|probe| (probe.answer, probe.is_open(Some(state)))) {
+        Some((Some((true, response_time_ms)), _)) => {
+            shown.insert(String::from("response_time_ms"), Value::from(response_time_ms));
+            None
+        }
+        Some((Some((false, waited_ms)), _)) => {
+            Some(format!("no answer to ping after {waited_ms} ms; restart it if it stays so"))
+        }
+        Some((None, false)) => Some(String::from("its process ended while it was asked")),
+        Some((None, true)) => Some(format!("no answer to ping within {PROBE_TIMEOUT_MS} ms")),
+        None => match state {
+            State::Dormant { .. } => None,
+            _ => life
+                .message
+                .clone()
+                .or_else(|| Some(format!("it is {}, so it was not asked", state.name()))),
+        },
+    };
+    if probe.is_some() && error.is_some() {
+        health = HealthStatus::Unhealthy;
+    }
+    shown.insert(String::from("health_status"), json!(health));
+    shown.insert(String::from("checked"), Value::from(probe.is_some()));
+    let age = life.health_at.map(|at| now.since(at));
+    shown.insert(String::from("health_age_ms"), json!(age));
+    if let Some(error) = error {
+        shown.insert(String::from("error"), Value::from(error));
+    }
+    (shown, health == HealthStatus::Healthy)
+}
+
+/// What can be said of an instance's credentials.
+fn validation(instance: &Instance) -> Map<String, Value> {
+    let spec = &instance.lifecycle().spec;
+    let mut shown = Map::new();
+    shown.insert(String::from("team_id"), json!(spec.key.team));
+    shown.insert(String::from("user_id"), json!(spec.key.user));
+    shown.insert(String::from("needs_reauth"), Value::from(false));
+    if spec.transport == Transport::Stdio {
+        // A child process holds its credentials itself; there is nobody to ask about them.
+        shown.insert(String::from("valid"), Value::from(true));
+        shown.insert(String::from("skipped"), Value::from(true));
+        shown.insert(String::from("reason"), Value::from("stdio_transport"));
+    } else {
+        let error = instance.lifecycle().message.clone();
+        shown.insert(String::from("valid"), Value::from(false));
+        shown.insert(String::from("error"), json!(error));
+    }
+    shown
+}
