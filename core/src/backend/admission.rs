@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::Owner;
-use crate::id::{SatelliteId, TeamId};
+use crate::id::{InstallationId, SatelliteId, TeamId};
 use crate::wire::error::ErrorBody;
 
 /// A refusal, answered with 403.
@@ -68,6 +68,35 @@ pub fn takes_command(owner: &Owner, team: Option<&TeamId>) -> Result<(), Forbidd
     }
 }
 
+/// Whether a command about an installation, of the team given with it, may be sent to a satellite.
+/// `named` is the team the command names.
+///
+/// # Errors
+///
+/// The satellite does not serve it, or it belongs to another team than the command says.
+pub fn takes_installation(
+    satellite: &SatelliteId,
+    owner: &Owner,
+    named: Option<&TeamId>,
+    (installation, team): (&InstallationId, &TeamId),
+    bound_to: Option<&SatelliteId>,
+) -> Result<(), Forbidden> {
+    if let Some(named) = named
+        && named != team
+    {
+        return Err(Forbidden(format!(
+            "Installation {installation} does not belong to team {named}"
+        )));
+    }
+    if serves_installation(satellite, owner, team, bound_to) {
+        return Ok(());
+    }
+    Err(Forbidden(format!(
+        "The satellite does not serve installation {installation}; send the command to the one \
+         that does"
+    )))
+}
+
 /// Whether the satellite serves an installation: it serves the team, and the installation is bound
 /// to it or to none. Configuration, commands and reports all ask this, so that no satellite is
 /// told of a change it does not serve, nor misses one it does.
@@ -110,6 +139,19 @@ mod tests {
         assert!(!serves(Some(&other)));
         let foreign = Owner::Team("x".into());
         assert!(!serves_installation(&one, &foreign, &"t".into(), Some(&one)));
+    }
+
+    #[test]
+    fn a_command_goes_to_the_satellite_that_serves_the_installation_of_its_team() {
+        let (one, team, installation) = ("one".into(), "t".into(), InstallationId::from("i"));
+        let ask = |owner: &Owner, named: Option<&TeamId>, bound: Option<&SatelliteId>| {
+            takes_installation(&one, owner, named, (&installation, &team), bound).is_ok()
+        };
+        assert!(ask(&Owner::Global, None, None));
+        assert!(ask(&Owner::Team("t".into()), Some(&"t".into()), Some(&"one".into())));
+        assert!(!ask(&Owner::Global, Some(&"x".into()), None));
+        assert!(!ask(&Owner::Global, None, Some(&"other".into())));
+        assert!(!ask(&Owner::Team("x".into()), None, None));
     }
 
     #[test]

@@ -4,12 +4,12 @@
 //! |---|---|
 //! | teams, users, servers | `GET`, `POST /api/{what}`; `GET`, `DELETE /api/{what}/{id}` |
 //! | members | `PUT`, `DELETE /api/teams/{team}/members/{user}` |
-//! | installations | `GET`, `POST /api/teams/{team}/mcp/installations`; `GET`, `PATCH`, `DELETE …/{id}` |
+//! | installations | `GET`, `POST /api/teams/{team}/mcp/installations`; `GET`, `PATCH`, `DELETE …/{id}`; `POST …/{id}/redeploy` |
 //! | a user's settings | `PUT …/installations/{id}/users/{user}` |
 //! | instance tokens | `POST …/installations/{id}/users/{user}/token` |
 //! | registration tokens | `GET`, `POST /api/satellites/global/registration-tokens`; the same under `/api/teams/{team}`; `DELETE /api/satellites/registration-tokens/{id}` |
 //! | access tokens | `POST /api/users/{user}/tokens` |
-//! | satellites | `GET /api/satellites/manage`; `GET`, `PATCH`, `DELETE …/{id}`; `POST …/{id}/key` |
+//! | satellites | `GET /api/satellites/manage`; `GET`, `PATCH`, `DELETE …/{id}`; `PATCH …/{id}/status`; `POST …/{id}/key` |
 //! | commands | `GET`, `POST /api/satellites/manage/{id}/commands`; `GET …/commands/{command}` |
 //! | heartbeats, events | `GET /api/satellites/manage/{id}/heartbeats`, `…/events?after=` |
 //!

@@ -90,6 +90,7 @@ fn administration() -> Router<Arc<Backend>> {
             INSTALLATION,
             get(installations::get).patch(installations::update).delete(installations::delete),
         )
+        .route(&format!("{INSTALLATION}/redeploy"), post(installations::redeploy))
         .route(&format!("{INSTALLATION}/users/{{user}}"), put(installations::set_user))
         .route(&format!("{INSTALLATION}/users/{{user}}/token"), post(installations::issue_token))
         .route(
@@ -100,6 +101,10 @@ fn administration() -> Router<Arc<Backend>> {
         .route(
             "/api/satellites/manage/{satellite}",
             get(satellites::get).patch(satellites::update).delete(satellites::delete),
+        )
+        .route(
+            "/api/satellites/manage/{satellite}/status",
+            axum::routing::patch(satellites::set_status),
         )
         .route(
             "/api/satellites/manage/{satellite}/commands",

@@ -2,6 +2,7 @@
 
 mod administration;
 mod events;
+mod commands;
 mod refusals;
 mod satellites;
 

@@ -172,6 +172,12 @@ pub struct CommandRecord {
     /// Why it failed.
     #[serde(default)]
     pub error_message: Option<String>,
+    /// When its satellite began it, by the satellite's clock.
+    #[serde(default)]
+    pub started_at: Option<IsoTime>,
+    /// How long it took, in milliseconds.
+    #[serde(default)]
+    pub duration_ms: Option<u64>,
     /// When it must no longer be begun.
     #[serde(default)]
     pub expires_at: Option<IsoTime>,

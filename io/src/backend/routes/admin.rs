@@ -12,7 +12,7 @@ use satellite_core::id::TeamId;
 use satellite_core::time::DAY;
 use satellite_core::wire::admin::Reply;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
 use crate::backend::answer::{Answer, json, ok};
 use crate::backend::open::Backend;
@@ -33,19 +33,14 @@ fn created(data: impl Serialize) -> Response {
 }
 
 impl Backend {
-    /// Tells satellites of a change: `event` and its payload.
-    fn notice(&self, command_type: &'static str, event: &str, about: &[(&str, &str)]) -> Notice {
-        let mut payload = Map::new();
-        payload.insert("event".to_owned(), Value::from(event));
-        for (name, value) in about {
-            payload.insert((*name).to_owned(), Value::from(*value));
-        }
+    /// Tells satellites of a change, with this payload.
+    fn notice(&self, command_type: &'static str, payload: &Value) -> Notice {
         let now = self.clock.now();
         Notice {
             command_type,
             id_prefix: format!("{}_", self.id("cmd_")),
             correlation_id: self.id("corr_"),
-            payload: JsonText::of(&payload),
+            payload: JsonText::of(payload),
             expires_at: now.after(NOTICE_LIFE_MS),
             now,
         }
@@ -53,7 +48,7 @@ impl Backend {
 
     /// Tells satellites to fetch their configuration, because of `event` about an installation.
     fn configure(&self, event: &str, installation: &InstallationId, team: &TeamId) -> Notice {
-        let about = [("installation_id", installation.as_str()), ("team_id", team.as_str())];
-        self.notice("configure", event, &about)
+        let payload = json!({"event": event, "installation_id": installation, "team_id": team});
+        self.notice("configure", &payload)
     }
 }

@@ -152,6 +152,8 @@ pub(super) async fn result(
         status: result.status,
         error: result.failure().map(ToOwned::to_owned),
         result: result.result.as_ref().map(JsonText::of),
+        started_at: result.started_at,
+        duration_ms: result.duration_ms,
         command_id: result.command_id,
         now: backend.clock.now(),
     };

@@ -316,6 +316,8 @@ async fn commands_are_leased_and_come_back_until_their_end_is_reported() {
             command_id: CommandId::from("old"),
             status,
             result: Some(JsonText::of(&json!({"ok": true}))),
+            started_at: Some(IsoTime(NOW)),
+            duration_ms: Some(12),
             error: None,
             now: NOW,
         };
@@ -333,6 +335,7 @@ async fn commands_are_leased_and_come_back_until_their_end_is_reported() {
             taken.commands.iter().map(|one| (one.command.id.as_str(), one.attempt)).collect();
         assert_eq!(ids, [("young", 2), ("low", 2)]);
         let ended = store.command(satellite.clone(), "old".into()).await.unwrap().unwrap();
+        assert_eq!((ended.started_at, ended.duration_ms), (Some(IsoTime(NOW)), Some(12)));
         assert_eq!(ended.status, "completed");
         assert_eq!(store.commands(satellite, 10).await.unwrap().len(), 3);
     })
@@ -466,7 +469,7 @@ async fn a_change_of_an_installation_tells_every_satellite_that_serves_it_and_no
         assert!(store.delete_installation(installation.clone(), notice("d")).await.unwrap());
         assert_eq!(store.commands(own.clone(), 10).await.unwrap().len(), 3);
         assert_eq!(store.instances(installation).await.unwrap(), []);
-        assert!(store.delete_team(acme, NOW).await.unwrap());
+        assert!(store.delete_team(acme, notice("e")).await.unwrap());
         assert_eq!(store.satellite(own).await.unwrap(), None);
     })
     .await;

@@ -24,9 +24,10 @@ pub use executor::{Executor, Inline, Job, Thread};
 use super::StoreError;
 
 /// The steps of the schema. They only go forward: a released one never changes.
-const MIGRATIONS: [(&str, &str); 2] = [
+const MIGRATIONS: [(&str, &str); 3] = [
     ("V1__satellites", include_str!("sqlite/migrations/V1__satellites.sql")),
     ("V2__servers", include_str!("sqlite/migrations/V2__servers.sql")),
+    ("V3__command_timing", include_str!("sqlite/migrations/V3__command_timing.sql")),
 ];
 
 /// A Backend's data in SQLite.

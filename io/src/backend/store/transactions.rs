@@ -111,8 +111,8 @@ transactions! {
     accounts::teams() -> Vec<Team>;
     /// One team.
     accounts::team(id: TeamId) -> Option<Team>;
-    /// Removes a team and all that is its.
-    accounts::delete_team(id: TeamId, now: Timestamp) -> bool;
+    /// Removes a team and all that is its, and files the notice to the satellites that go on.
+    accounts::delete_team(id: TeamId, notice: Notice) -> bool;
     /// Creates a user.
     accounts::create_user(user: User) -> ();
     /// All users, by name.

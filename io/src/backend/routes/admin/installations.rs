@@ -14,7 +14,7 @@ use satellite_core::wire::admin::{
 };
 use satellite_core::wire::decode;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{created, shown};
 use crate::backend::answer::{Answer, Body, Failure, ok};
@@ -103,8 +103,24 @@ pub(crate) async fn update(
         team_headers: asked.team_headers.as_ref().map(JsonText::of),
         team_url_query_params: asked.team_url_query_params.as_ref().map(JsonText::of),
         settings: asked.settings.as_ref().map(JsonText::of),
+        redeploy: false,
     };
     let notice = backend.configure("mcp_installation_updated", &id, &team);
+    let installation = backend.store.update_installation(id, patch, notice).await?;
+    backend.waiting.wake_all();
+    shown(InstallationData { installation: whole(&backend, installation).await? })
+}
+
+/// Has every instance of the installation ended and started anew.
+pub(crate) async fn redeploy(
+    State(backend): State<Arc<Backend>>,
+    Path((team, id)): Path<(TeamId, InstallationId)>,
+    headers: HeaderMap,
+) -> Answer {
+    backend.administrator(&headers)?;
+    let id = find(&backend, &team, id).await?.id;
+    let patch = InstallationPatch { redeploy: true, ..InstallationPatch::default() };
+    let notice = backend.configure("mcp_redeploy", &id, &team);
     let installation = backend.store.update_installation(id, patch, notice).await?;
     backend.waiting.wake_all();
     shown(InstallationData { installation: whole(&backend, installation).await? })
@@ -190,12 +206,28 @@ pub(crate) async fn set_tool(
 ) -> Answer {
     backend.administrator(&headers)?;
     let SetTool { is_disabled } = body.read("tool")?;
-    let id = find(&backend, &team, id).await?.id;
-    let notice = backend.configure("mcp_tools_changed", &id, &team);
-    backend.store.set_tool_disabled(id, tool, is_disabled, notice).await?;
+    let installation = find(&backend, &team, id).await?;
+    let server = backend.store.server(installation.server_id.clone()).await?;
+    let payload = json!({
+        "action": "update_tool_status",
+        "installation_id": installation.id,
+        "team_id": team,
+        "server_slug": server.map(|server| server.slug),
+        "tool_name": tool,
+        "is_disabled": is_disabled,
+    });
+    let notice = backend.notice("configure", &payload);
+    let correlation_id = notice.correlation_id.clone();
+    backend.store.set_tool_disabled(installation.id, tool.clone(), is_disabled, notice).await?;
     backend.waiting.wake_all();
     let now = if is_disabled { "off" } else { "on" };
-    ok(&Acknowledgement::new(format!("The tool is switched {now}.")))
+    shown(json!({
+        "tool_id": tool,
+        "tool_name": tool,
+        "is_disabled": is_disabled,
+        "correlation_id": correlation_id,
+        "message": format!("The tool is switched {now}."),
+    }))
 }
 
 async fn find(

@@ -12,6 +12,7 @@ use satellite_core::wire::admin::{
     AccessToken, AccessTokenData, CreateAccessToken, CreateTeam, CreateUser, Member, SetMember,
     Team, TeamData, TeamsData, User, UserData, UsersData,
 };
+use serde_json::json;
 
 use super::{created, shown};
 use crate::backend::answer::{Answer, Body, Failure, ok};
@@ -79,9 +80,12 @@ pub(crate) async fn delete_team(
     headers: HeaderMap,
 ) -> Answer {
     backend.administrator(&headers)?;
-    if !backend.store.delete_team(id.clone(), backend.clock.now()).await? {
+    let payload = json!({"event": "team_deleted", "team_id": id});
+    let notice = backend.notice("configure", &payload);
+    if !backend.store.delete_team(id.clone(), notice).await? {
         return Err(Failure::not_found("team"));
     }
+    backend.waiting.wake_all();
     ok(&Acknowledgement::new(format!("Team {id} and all that was its are deleted.")))
 }
 
@@ -111,8 +115,8 @@ async fn add_member(
         role,
         created_at: IsoTime(backend.clock.now()),
     };
-    let about = [("team_id", team.as_str()), ("user_id", user.as_str())];
-    let notice = backend.notice("configure", "team_member_added", &about);
+    let payload = json!({"event": "team_member_added", "team_id": team, "user_id": user});
+    let notice = backend.notice("configure", &payload);
     let instances = format!("{}_", backend.id("inst_"));
     backend.store.put_member(member, instances, notice).await?;
     backend.waiting.wake_all();
@@ -125,8 +129,8 @@ pub(crate) async fn remove_member(
     headers: HeaderMap,
 ) -> Answer {
     backend.administrator(&headers)?;
-    let about = [("team_id", team.as_str()), ("user_id", user.as_str())];
-    let notice = backend.notice("configure", "team_member_removed", &about);
+    let payload = json!({"event": "team_member_removed", "team_id": team, "user_id": user});
+    let notice = backend.notice("configure", &payload);
     if !backend.store.remove_member(team, user, notice).await? {
         return Err(Failure::not_found("member"));
     }
@@ -205,10 +209,10 @@ pub(crate) async fn delete_user(
     backend.administrator(&headers)?;
     let user = backend.store.user(id).await?.ok_or_else(|| Failure::not_found("user"))?;
     let email = user.email.as_deref().unwrap_or_default();
-    let about = [("user_id", user.id.as_str()), ("user_email", email)];
+    let payload = json!({"event": "user_deleted", "user_id": user.id, "user_email": email});
     let notices = vec![
-        backend.notice("invalidate_user_token_cache", "user_deleted", &about),
-        backend.notice("configure", "user_deleted", &about[..1]),
+        backend.notice("invalidate_user_token_cache", &payload),
+        backend.notice("configure", &json!({"event": "user_deleted", "user_id": user.id})),
     ];
     backend.store.delete_user(user.id, notices).await?;
     backend.waiting.wake_all();

@@ -6,12 +6,12 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use satellite_core::backend::{admission, registration};
-use satellite_core::id::{CommandId, EventId, SatelliteId, TeamId};
+use satellite_core::id::{CommandId, EventId, InstallationId, SatelliteId, TeamId};
 use satellite_core::time::{IsoTime, MINUTE, SECOND};
 use satellite_core::wire::Acknowledgement;
 use satellite_core::wire::admin::{
     AdminState, CommandData, CommandRecord, CommandsData, CreateCommand, EventRecord, EventsData,
-    HeartbeatRecord, HeartbeatsData, SatelliteData, SatelliteRecord, SatellitesData,
+    HeartbeatRecord, HeartbeatsData, Reply, SatelliteData, SatelliteRecord, SatellitesData,
     UpdateSatellite,
 };
 use satellite_core::wire::command::{CommandStatus, CommandType, Priority};
@@ -83,7 +83,43 @@ pub(crate) async fn update(
         ..SatellitePatch::default()
     };
     let satellite = backend.store.update_satellite(id, patch, backend.clock.now()).await?;
+    backend.waiting.wake_all();
     shown(SatelliteData { satellite: whole(satellite) })
+}
+
+#[derive(Deserialize)]
+struct SetStatus {
+    status: String,
+}
+
+/// The same in the words of a satellite's status: `active`, `inactive` or `maintenance`.
+pub(crate) async fn set_status(
+    State(backend): State<Arc<Backend>>,
+    Path(id): Path<SatelliteId>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    backend.administrator(&headers)?;
+    let SetStatus { status } = body.read("satellite")?;
+    let admin_state = match status.as_str() {
+        "active" => records::AdminState::Enabled,
+        "inactive" => records::AdminState::Disabled,
+        "maintenance" => records::AdminState::Maintenance,
+        _ => {
+            return Err(Failure::invalid(
+                "satellite: `status`: must be active, inactive or maintenance",
+            ));
+        }
+    };
+    let patch = SatellitePatch {
+        admin_state: Some(admin_state),
+        maintenance: Some((None, None)),
+        ..SatellitePatch::default()
+    };
+    let satellite = backend.store.update_satellite(id, patch, backend.clock.now()).await?;
+    backend.waiting.wake_all();
+    let message = format!("The satellite is {}.", satellite.status);
+    ok(&Reply::new(SatelliteData { satellite: whole(satellite) }).with_message(message))
 }
 
 pub(crate) async fn delete(
@@ -114,6 +150,23 @@ pub(crate) async fn create_command(
     let satellite = find(&backend, id).await?;
     let team = asked.payload.get("team_id").and_then(Value::as_str).map(TeamId::new);
     admission::takes_command(&satellite.owner(), team.as_ref())?;
+    let mut payload = asked.payload;
+    if let Some(id) = payload.get("installation_id").and_then(Value::as_str)
+        && let Some(installation) = backend.store.installation(InstallationId::new(id)).await?
+    {
+        admission::takes_installation(
+            &satellite.id,
+            &satellite.owner(),
+            team.as_ref(),
+            (&installation.id, &installation.team_id),
+            installation.satellite_id.as_ref(),
+        )?;
+        // What is meant is what runs at this moment, not what may have replaced it on the way.
+        if matches!(asked.command_type, CommandType::Kill | CommandType::Restart) {
+            let generation = Value::from(installation.generation);
+            payload.entry("generation").or_insert(generation);
+        }
+    }
     let now = backend.clock.now();
     let life = asked.expires_in.map_or(COMMAND_LIFE_MS, |seconds| seconds.saturating_mul(SECOND));
     let command = NewCommand {
@@ -121,7 +174,7 @@ pub(crate) async fn create_command(
         satellite_id: satellite.id.clone(),
         command_type: asked.command_type.as_str().to_owned(),
         priority: asked.priority,
-        payload: JsonText::of(&asked.payload),
+        payload: JsonText::of(&payload),
         target_team_id: team,
         correlation_id: asked.correlation_id.unwrap_or_else(|| backend.id("corr_")),
         expires_at: now.after(life),
@@ -279,6 +332,8 @@ fn whole_command(row: SatelliteCommand) -> CommandRecord {
         target_team_id: row.target_team_id,
         result: row.result.map(|result| result.value()),
         error_message: row.error_message,
+        started_at: row.started_at,
+        duration_ms: row.duration_ms,
         expires_at: Some(IsoTime(row.expires_at.0)),
         created_at: row.created_at,
         updated_at: row.updated_at,

@@ -1,7 +1,6 @@
 //! Teams, users, members, access tokens.
 
 use satellite_core::id::{InstanceId, TeamId, UserId};
-use satellite_core::time::Timestamp;
 
 use super::super::StoreError;
 use super::super::records::{AccessToken, Member, Notice, Team, TokenOwner, User};
@@ -30,8 +29,11 @@ pub(in super::super) fn team(tables: &mut Tables, id: TeamId) -> Result<Option<T
 pub(in super::super) fn delete_team(
     tables: &mut Tables,
     id: TeamId,
-    now: Timestamp,
+    notice: Notice,
 ) -> Result<bool, StoreError> {
+    // Those of the team's own satellites go with them.
+    tables.file_notice(&id, &[None], &notice)?;
+    let now = notice.now;
     let satellites = tables.satellites.values().filter(|one| one.team_id.as_ref() == Some(&id));
     for satellite in satellites.map(|one| one.id.clone()).collect::<Vec<_>>() {
         tables.retire_key(&satellite, true, now);

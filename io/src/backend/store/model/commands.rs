@@ -33,6 +33,8 @@ pub(in super::super) fn file_commands(
             max_retries: 3,
             error_message: None,
             result: None,
+            started_at: None,
+            duration_ms: None,
             leased_until: None,
             expires_at: IsoTime(new.expires_at),
             created_by: new.created_by,

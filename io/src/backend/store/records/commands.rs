@@ -37,6 +37,10 @@ pub struct SatelliteCommand {
     pub error_message: Option<String>,
     /// What the satellite answered.
     pub result: Option<JsonText>,
+    /// When the satellite began it, by its own clock.
+    pub started_at: Option<IsoTime>,
+    /// How long it took, in milliseconds.
+    pub duration_ms: Option<u64>,
     /// Until when the satellite it was handed to has it alone.
     pub leased_until: Option<IsoTime>,
     /// When it goes stale.
@@ -96,6 +100,8 @@ impl SatelliteCommand {
         if status.is_final() {
             self.result = completion.result;
             self.error_message = completion.error;
+            self.started_at = completion.started_at;
+            self.duration_ms = completion.duration_ms;
         }
         true
     }
@@ -243,6 +249,10 @@ pub struct Completion {
     pub status: CommandStatus,
     /// Its result.
     pub result: Option<JsonText>,
+    /// When it was begun.
+    pub started_at: Option<IsoTime>,
+    /// How long it took, in milliseconds.
+    pub duration_ms: Option<u64>,
     /// Why it failed.
     pub error: Option<String>,
     /// The time.

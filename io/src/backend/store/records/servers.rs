@@ -79,11 +79,15 @@ pub struct InstallationPatch {
     pub team_url_query_params: Option<JsonText>,
     /// Its settings.
     pub settings: Option<JsonText>,
+    /// Whether its instances are to be started afresh although nothing else changes.
+    pub redeploy: bool,
 }
 
 impl Installation {
-    /// Changes what a team may change.
+    /// Changes what a team may change. Another generation means another start: a name or a setting
+    /// is no reason for one.
     pub fn apply(&mut self, patch: InstallationPatch, now: Timestamp) {
+        let mut restart = patch.redeploy;
         if let Some(name) = patch.installation_name {
             self.installation_name = name;
         }
@@ -95,13 +99,16 @@ impl Installation {
             (&mut self.team_env, patch.team_env),
             (&mut self.team_headers, patch.team_headers),
             (&mut self.team_url_query_params, patch.team_url_query_params),
-            (&mut self.settings, patch.settings),
         ] {
-            if change.is_some() {
+            if change.is_some() && *field != change {
                 *field = change;
+                restart = true;
             }
         }
-        self.generation += 1;
+        if patch.settings.is_some() {
+            self.settings = patch.settings;
+        }
+        self.generation += u64::from(restart);
         self.updated_at = IsoTime(now);
     }
 }

@@ -2,7 +2,6 @@
 
 use rusqlite::{Row, Transaction, params};
 use satellite_core::id::{TeamId, UserId};
-use satellite_core::time::Timestamp;
 
 use super::super::StoreError;
 use super::super::records::{AccessToken, JsonText, Member, Notice, Team, TokenOwner, User};
@@ -31,9 +30,12 @@ pub(in super::super) fn team(tx: &Transaction<'_>, id: TeamId) -> Result<Option<
 pub(in super::super) fn delete_team(
     tx: &Transaction<'_>,
     id: TeamId,
-    now: Timestamp,
+    notice: Notice,
 ) -> Result<bool, StoreError> {
-    retire_keys(tx, "team_id", id.as_str(), "satellite_deleted", &now.to_iso())?;
+    // Those of the team's own satellites go with them.
+    file_notice(tx, &id, &[None], &notice)?;
+    let now = notice.now.to_iso();
+    retire_keys(tx, "team_id", id.as_str(), "satellite_deleted", &now)?;
     Ok(change(tx, "DELETE FROM teams WHERE id = ?1", [id.as_str()])? > 0)
 }
 

@@ -9,7 +9,8 @@ use super::super::records::{
     Completed, Completion, NewCommand, Notice, SatelliteCommand, Take, Taken, draw,
 };
 use super::row::{
-    change, id, id_option, iso, json, json_option, list, moment, moment_option, number, one, text,
+    change, id, id_option, int, iso, json, json_option, list, moment, moment_option, number, one,
+    text,
 };
 
 const COMMAND: &str = r#"SELECT * FROM "satelliteCommands""#;
@@ -83,7 +84,7 @@ fn update(tx: &Transaction<'_>, command: &SatelliteCommand) -> Result<(), StoreE
         tx,
         r#"UPDATE "satelliteCommands"
            SET status = ?2, retry_count = ?3, error_message = ?4, result = ?5, leased_until = ?6,
-               updated_at = ?7
+               updated_at = ?7, started_at = ?8, duration_ms = ?9
            WHERE id = ?1"#,
         params![
             command.id.as_str(),
@@ -93,6 +94,8 @@ fn update(tx: &Transaction<'_>, command: &SatelliteCommand) -> Result<(), StoreE
             text(command.result.as_ref()),
             iso(command.leased_until),
             command.updated_at.0.to_iso(),
+            iso(command.started_at),
+            command.duration_ms.map(int),
         ],
     )?;
     Ok(())
@@ -157,6 +160,10 @@ fn read_command(row: &Row<'_>) -> rusqlite::Result<SatelliteCommand> {
         max_retries: u32::try_from(number(row, "max_retries")?).unwrap_or(u32::MAX),
         error_message: row.get("error_message")?,
         result: json_option(row, "result")?,
+        started_at: moment_option(row, "started_at")?,
+        duration_ms: row
+            .get::<_, Option<i64>>("duration_ms")?
+            .and_then(|duration| u64::try_from(duration).ok()),
         leased_until: moment_option(row, "leased_until")?,
         expires_at: moment(row, "expires_at")?,
         created_by: row.get("created_by")?,
