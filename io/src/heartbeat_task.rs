@@ -203,7 +203,9 @@ mod tests {
         let (view, viewed) = watch::channel(Arc::new(View::default()));
         let (_credentials, current) = watch::channel(Some(pairing("sat-1")));
         let (control, mut answers) = mpsc::unbounded_channel();
-        let outlook = Outlook { view: viewed, credentials: current, relays: Relays::default() };
+        let users = crate::mcp::Users::new(current.clone());
+        let relays = Relays::default();
+        let outlook = Outlook { view: viewed, credentials: current, relays, users };
         let parts = Parts {
             client: Backend(asked),
             sampler: Steady,

@@ -68,7 +68,7 @@ impl Control {
         }
         if fresh {
             let refused = refused.into_iter().map(|(entry, reason)| format!("{entry}: {reason}"));
-            self.configured(now, refused.collect(), out);
+            self.configured(now, &refused.collect::<Vec<_>>(), out);
         }
     }
 }

@@ -167,7 +167,7 @@ impl Control {
                 configuration::Effect::Apply(applied) => self.apply(now, applied, out),
                 configuration::Effect::Unchanged(confirmed) => {
                     self.emit(now, EventData::ConfigRefreshed(confirmed), out);
-                    self.configured(now, Vec::new(), out);
+                    self.configured(now, &[], out);
                 }
                 configuration::Effect::FetchFailed(failure) => {
                     self.fetch_failed(now, failure, out);

@@ -169,7 +169,7 @@ impl Control {
             "configuration": execution.configured,
         });
         let result = result.as_object().cloned().unwrap_or_default();
-        lifecycle::finish(now, execution, result, errors)
+        lifecycle::finish(now, execution, result, &errors)
     }
 
     /// The service manager starts the daemon again, perhaps another version of it. The result
@@ -247,7 +247,7 @@ impl Control {
             "restart_time_ms": now.since(execution.started_at),
         });
         result.extend(about.as_object().cloned().unwrap_or_default());
-        lifecycle::finish(now, execution, result, errors)
+        lifecycle::finish(now, execution, result, &errors)
     }
 
     /// Goes on with the commands that wait for a configuration. `refused` are entries of it that
@@ -255,7 +255,7 @@ impl Control {
     pub(in crate::control) fn configured(
         &mut self,
         now: Timestamp,
-        refused: Vec<String>,
+        refused: &[String],
         out: &mut Vec<Effect>,
     ) {
         let result = json!({

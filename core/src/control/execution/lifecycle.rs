@@ -67,7 +67,7 @@ impl Control {
             _ => "restart_time_ms",
         };
         result.entry(String::from(time)).or_insert_with(|| Value::from(took));
-        finish(now, execution, result, errors)
+        finish(now, execution, result, &errors)
     }
 
     /// The instances of a command, the first one's fields once more by themselves, and the errors.
@@ -117,7 +117,7 @@ pub(super) fn finish(
     now: Timestamp,
     execution: &Execution,
     result: Map<String, Value>,
-    errors: Vec<String>,
+    errors: &[String],
 ) -> Outcome {
     let result = Value::Object(result);
     if errors.is_empty() {

@@ -423,7 +423,7 @@ fn refusals_are_told_a_few_at_a_time_and_none_is_forgotten() {
 fn the_limit_of_processes_is_told_at_four_fifths_and_when_it_is_reached() {
     let servers: Vec<String> = (0..5).map(|number| server(&format!("i{number}"), "node")).collect();
     let mut world = World::configured("");
-    world.control.places = Places::new(5);
+    world.control.settings.processes_max = 5;
     world.command("configure", "{}");
     world.answer(Channel::Configuration, 200, &configuration(&servers.join(",")));
     let told = world.told("resource.limit.exceeded");

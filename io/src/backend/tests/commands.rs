@@ -56,7 +56,7 @@ async fn whoever_filed_a_command_sees_all_of_what_became_of_it() {
 #[tokio::test]
 async fn a_command_about_an_installation_goes_to_the_satellite_that_serves_it() {
     let world = World::new().await;
-    let (team, _, installation) = world.install().await;
+    let (_, _, installation) = world.install().await;
     let other = world.administer(Method::POST, "/api/teams", json!({"name": "Other"})).await;
     let other = text(&other["team"]["id"]);
     let own = world.pair("edge-satellite-01", None).await;
