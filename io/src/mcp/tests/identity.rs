@@ -1,5 +1,9 @@
 use std::sync::atomic::Ordering;
 
+use satellite_core::id::{TeamId, UserId};
+
+use crate::mcp::Forgotten;
+
 use super::world::{INSTANCE_TOKEN, ONE, OTHER_TOKEN, World, initialize, user};
 
 #[tokio::test]
@@ -35,6 +39,25 @@ async fn a_token_is_asked_about_once_and_a_good_one_outlives_an_outage() {
     *world.backend.is_away.lock().unwrap() = false;
     let reply = world.open("POST", "/mcp", &[(name, &value)], body.as_bytes()).await;
     assert_eq!(reply.status, 200, "an outage is not remembered as a refusal");
+}
+
+#[tokio::test]
+async fn a_user_that_is_forgotten_is_asked_about_again_and_has_no_session_left() {
+    let world = World::start().await;
+    let (name, value) = user("good");
+    let session = world.session_at("/mcp", (name, &value)).await;
+    let (stranger, other) = (UserId::new("stranger"), TeamId::new("other"));
+    assert_eq!(world.users.forget(&stranger, None), Forgotten::default());
+    let own = UserId::new("u");
+    assert_eq!(world.users.forget(&own, Some(&other)), Forgotten::default());
+    let forgotten = world.users.forget(&own, Some(&TeamId::new("t")));
+    assert_eq!(forgotten, Forgotten { identities: 1, sessions: 1 });
+    assert_eq!(world.users.forget(&own, None), Forgotten::default());
+    let headers = [(name, value.as_str()), ("mcp-session-id", session.as_str())];
+    let ping = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let reply = world.open("POST", "/mcp", &headers, ping).await;
+    assert_eq!(reply.status, 404, "the client is told to initialise again");
+    assert_eq!(world.backend.asked.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
