@@ -22,6 +22,8 @@ impl Handles {
             },
             Effect::Terminate { key: _, incarnation: _, grace_ms: _ }
             | Effect::Relist { key: _, incarnation: _ }
+            | Effect::Probe { key: _, incarnation: _ }
+            | Effect::ForgetUser { request: _, user: _, team: _ }
             | Effect::Log(_)
             | Effect::Exit(_) => effect.clone(),
         };

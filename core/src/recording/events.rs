@@ -33,6 +33,7 @@ impl Handles {
             | Event::Wanted { key: _ }
             | Event::Stderr { key: _, incarnation: _, lines: _, dropped: _, dropped_over_ms: _ }
             | Event::Used { reports: _, lost: _ }
+            | Event::UserForgotten { request: _, identities: _, sessions: _ }
             | Event::ShutdownRequested
             | Event::Tick => event.clone(),
         };
