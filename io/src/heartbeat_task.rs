@@ -203,7 +203,8 @@ mod tests {
         let (view, viewed) = watch::channel(Arc::new(View::default()));
         let (_credentials, current) = watch::channel(Some(pairing("sat-1")));
         let (control, mut answers) = mpsc::unbounded_channel();
-        let users = crate::mcp::Users::new(current.clone());
+        let clock = Clock::starting_at(Timestamp(1_000));
+        let users = crate::mcp::Users::new(current.clone(), control.clone(), clock);
         let relays = Relays::default();
         let outlook = Outlook { view: viewed, credentials: current, relays, users };
         let parts = Parts {
@@ -212,7 +213,7 @@ mod tests {
             backend_url: "http://backend".into(),
             outlook,
             control,
-            clock: Clock::starting_at(Timestamp(1_000)),
+            clock,
         };
         let task = tokio::spawn(async move { run(&Settings::default(), parts).await });
         tokio::time::sleep(Duration::from_secs(100)).await;

@@ -1,8 +1,8 @@
 //! The HTTP surface, asked as satellites and administrators ask it.
 
 mod administration;
-mod events;
 mod commands;
+mod events;
 mod refusals;
 mod satellites;
 

@@ -170,12 +170,7 @@ impl SessionTable {
     }
 
     /// Ends every session of a user, or those the user has as a member of one team; says how many.
-    pub(super) fn close_all(
-        &self,
-        now: Timestamp,
-        user: &UserId,
-        team: Option<&TeamId>,
-    ) -> u64 {
+    pub(super) fn close_all(&self, now: Timestamp, user: &UserId, team: Option<&TeamId>) -> u64 {
         let mut table = self.lock();
         let closed = table.sessions.close_all(user, team);
         let over: Vec<_> = closed.iter().filter_map(|id| table.forget(id)).collect();
