@@ -60,20 +60,34 @@ pub struct Heartbeat {
     pub status_reasons: Vec<String>,
 }
 
-/// How the satellite's machine is.
+/// How the satellite's machine is. A peer whose measurement failed writes `null`; that reads as 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SystemMetrics {
     /// Busy share of all processors since the last heartbeat, 0..=100.
-    #[serde(serialize_with = "super::lenient::finite")]
+    #[serde(
+        serialize_with = "super::lenient::finite",
+        deserialize_with = "super::lenient::or_default"
+    )]
     pub cpu_usage_percent: f64,
     /// The daemon's resident memory in MiB.
-    #[serde(serialize_with = "super::lenient::finite")]
+    #[serde(
+        serialize_with = "super::lenient::finite",
+        deserialize_with = "super::lenient::or_default"
+    )]
     pub memory_usage_mb: f64,
     /// Used share of the file system of the state directory, 0..=100.
-    #[serde(default, serialize_with = "super::lenient::finite")]
+    #[serde(
+        default,
+        serialize_with = "super::lenient::finite",
+        deserialize_with = "super::lenient::or_default"
+    )]
     pub disk_usage_percent: f64,
     /// Seconds since the daemon started.
-    #[serde(default, serialize_with = "super::lenient::finite")]
+    #[serde(
+        default,
+        serialize_with = "super::lenient::finite",
+        deserialize_with = "super::lenient::or_default"
+    )]
     pub uptime_seconds: f64,
     /// Bytes received by the machine since it started.
     #[serde(

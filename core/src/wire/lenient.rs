@@ -1,6 +1,8 @@
 //! Values as peers send them: some write whole numbers as floats, some write `null` for what is
 //! missing, and some write nonsense into hints.
 
+use alloc::string::String;
+
 use serde::{Deserialize, Deserializer, Serializer};
 use serde_json::Number;
 
@@ -16,6 +18,14 @@ pub(crate) fn hint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     let value = serde_json::Value::deserialize(deserializer)?;
     Ok(match value {
         serde_json::Value::Number(number) => to_whole(&number),
+        _ => None,
+    })
+}
+
+/// A text, or nothing when it is missing or something else.
+pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => Some(text),
         _ => None,
     })
 }

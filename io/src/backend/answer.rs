@@ -124,7 +124,9 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         Bytes::from_request(request, state).await.map(Body).map_err(|rejection| {
             let status = rejection.status();
             let why = if status == StatusCode::PAYLOAD_TOO_LARGE {
-                "The body is larger than this route takes; send less at once"
+                // As in `invalid`: an old satellite drops a batch only for this word, and would send
+                // this one for ever.
+                "validation failed: the body is larger than this route takes; send less at once"
             } else {
                 "The body could not be read"
             };

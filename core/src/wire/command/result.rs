@@ -18,8 +18,13 @@ pub struct CommandResult {
     /// What it brought; the keys depend on the command's type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Map<String, Value>>,
-    /// Why it failed, under the name satellites have always sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Why it failed, under the name satellites have always sent. Backends never read it, so that
+    /// one of another type is no fault.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::wire::lenient::text"
+    )]
     pub error: Option<String>,
     /// Why it failed, under the name Backends have always read. Both are sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -147,6 +152,13 @@ mod tests {
             let result: CommandResult = decode("command result", json.as_bytes()).unwrap();
             assert_eq!(result.failure(), Some("why"));
         }
+    }
+
+    #[test]
+    fn a_failure_that_is_no_text_costs_no_result() {
+        let json = br#"{"command_id":"c","status":"failed","error":{"code":7}}"#;
+        let result: CommandResult = decode("command result", json).unwrap();
+        assert_eq!(result.failure(), None);
     }
 
     #[test]

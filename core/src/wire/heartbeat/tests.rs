@@ -139,3 +139,12 @@ fn a_measurement_that_failed_is_written_as_a_number() {
     let written = encode(&metrics);
     assert_eq!(decode::<SystemMetrics>("metrics", &written), Ok(SystemMetrics::default()));
 }
+
+#[test]
+fn a_measurement_that_failed_at_a_peer_is_read_as_nothing() {
+    let received = ReceivedHeartbeat::decode(
+        br#"{"status":"active","system_metrics":{"cpu_usage_percent":null,"memory_usage_mb":null,
+            "disk_usage_percent":null,"uptime_seconds":null}}"#,
+    );
+    assert_eq!(received.unwrap().system_metrics, SystemMetrics::default());
+}

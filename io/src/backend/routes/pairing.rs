@@ -17,7 +17,7 @@ use satellite_core::wire::registration_token::{
     CreateToken, IssuedToken, TokenData, TokenList, TokenReply, TokenSummary,
 };
 
-use crate::backend::answer::{Answer, Body, Failure, json, ok};
+use crate::backend::answer::{Answer, Body, Failure, ok};
 use crate::backend::authority::bearer_of;
 use crate::backend::open::Backend;
 use crate::backend::store::records::{
@@ -180,7 +180,7 @@ async fn create_token(backend: &Backend, body: &Body, owner: Owner) -> Answer {
             },
         },
     };
-    Ok(json(StatusCode::CREATED, &reply))
+    ok(&reply)
 }
 
 pub(super) async fn tokens(State(backend): State<Arc<Backend>>, headers: HeaderMap) -> Answer {

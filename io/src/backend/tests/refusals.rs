@@ -91,6 +91,7 @@ async fn a_body_that_is_too_large_or_no_batch_is_refused_whole() {
     let large = "x".repeat(3 * 1024 * 1024);
     let answered = world.ask(Method::POST, &path, &satellite.key, &large).await;
     assert_eq!(answered.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(answered.body["error"].as_str().unwrap().contains("validation"));
     let mut hot = heartbeat();
     hot["system_metrics"]["cpu_usage_percent"] = json!(101);
     let answered = world.post(&path, &satellite.key, hot).await;
