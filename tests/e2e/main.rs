@@ -15,4 +15,5 @@ mod heartbeat;
 mod kills;
 mod mcp;
 mod peer;
+mod plain;
 mod real_servers;
