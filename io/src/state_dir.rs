@@ -73,7 +73,14 @@ impl StateDir {
         let unusable = |what: &Path, error: &io::Error| {
             usage(
                 format!("cannot use the state directory: {}: {error}", what.display()),
-                "make it writable for the satellite's user, or name another with --state-dir or SATELLITE_STATE_DIR",
+                match error.kind() {
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                        "free some space on its file system, or name another with --state-dir or SATELLITE_STATE_DIR"
+                    }
+                    _ => {
+                        "make it writable for the satellite's user, or name another with --state-dir or SATELLITE_STATE_DIR"
+                    }
+                },
             )
         };
         DirBuilder::new()
@@ -244,8 +251,12 @@ fn take_lock(directory: &Path, unusable: impl Fn(&Path, &io::Error) -> Exit) -> 
         Err(TryLockError::Error(error)) => return Err(unusable(&path, &error)),
     }
     let written = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
-    written.map_err(|error| unusable(&path, &error))?;
-    Ok(lock)
+    match written {
+        // The number is for people; the lock holds without it.
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(lock),
+        Err(error) => Err(unusable(&path, &error)),
+        Ok(()) => Ok(lock),
+    }
 }
 
 fn new_identity(directory: &Path) -> io::Result<Vec<u8>> {

@@ -124,6 +124,11 @@ impl Fleet {
         &self.state
     }
 
+    /// What the daemons logged.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.scratch.0.join("daemon.log")
+    }
+
     /// Ends both.
     pub(crate) async fn stop(mut self) {
         for child in self.daemon.iter_mut().chain([&mut self.backend]) {

@@ -8,6 +8,7 @@ mod bad_input;
 mod clients;
 mod crashes;
 mod daemon;
+mod disk;
 mod events;
 mod fleet;
 mod gate;

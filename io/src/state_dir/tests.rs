@@ -1,3 +1,5 @@
+mod journal;
+
 use satellite_core::secret::Secret;
 
 use super::*;
