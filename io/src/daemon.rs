@@ -21,6 +21,7 @@ use crate::host::ProcessHost;
 use crate::host_sample::Sampler;
 use crate::http_client::HttpClient;
 use crate::mcp::{self, BackendClient, BackendExchange, SurfaceOptions, SurfaceState};
+use crate::recording::{Recording, RecordingFile};
 use crate::settings::DaemonSettings;
 use crate::state_dir::{RecordStore, Stored};
 use crate::world::{DaemonWorld, Outlook, Parts};
@@ -42,6 +43,8 @@ pub struct Surroundings<C, H, S, P> {
     pub clock: Clock,
     /// Decides all randomness of the control machine.
     pub seed: u64,
+    /// Where to record what the control machine hears and decides.
+    pub record: Option<RecordingFile>,
 }
 
 /// A satellite that runs. Dropping it ends nothing: see [`Daemon::shut_down`].
@@ -52,6 +55,7 @@ pub struct Daemon {
     clock: Clock,
     backend: Arc<dyn BackendExchange>,
     ending: JoinHandle<Exit>,
+    recording: Option<Recording>,
     heartbeat: AbortHandle,
 }
 
@@ -67,7 +71,8 @@ impl Daemon {
         S: RecordStore,
         P: Sampler + 'static,
     {
-        let Surroundings { client, host, store, sampler, stored, clock, seed } = surroundings;
+        let Surroundings { client, host, store, sampler, stored, clock, seed, record } =
+            surroundings;
         let (inbox, events) = mpsc::unbounded_channel();
         let parts = Parts {
             client: client.clone(),
@@ -80,7 +85,8 @@ impl Daemon {
         };
         let (world, outlook) = DaemonWorld::new(parts, stored.credentials.clone());
         let backend_url = Some(settings.backend_url.clone());
-        let control = Control::new(Settings { backend_url, ..settings.core.clone() }, seed);
+        let core = Settings { backend_url, ..settings.core.clone() };
+        let control = Control::new(core.clone(), seed);
         // A token is a secret that is not needed any more once there is a pairing.
         let registration_token =
             settings.registration_token.clone().filter(|_| stored.credentials.is_none());
@@ -88,7 +94,13 @@ impl Daemon {
         // The receiver is in this function's hands.
         let start = Start { credentials, registration_token, configuration, journal, boot };
         let _ = inbox.send(Event::Started(start));
-        let ending = tokio::spawn(driver::run(control, events, clock, world));
+        let (ending, recording) = match record {
+            Some(file) => {
+                let (recorded, recording) = file.begin(control, &core, seed, clock.now());
+                (tokio::spawn(driver::run(recorded, events, clock, world)), Some(recording))
+            }
+            None => (tokio::spawn(driver::run(control, events, clock, world)), None),
+        };
         let heartbeat = beat(
             settings.core.clone(),
             heartbeat_task::Parts {
@@ -101,7 +113,7 @@ impl Daemon {
             },
         );
         let backend = Arc::new(BackendClient::new(client, settings.backend_url.clone()));
-        Daemon { outlook, inbox, clock, backend, ending, heartbeat }
+        Daemon { outlook, inbox, clock, backend, ending, recording, heartbeat }
     }
 
     /// The routes of its HTTP surface, served at `base_url` (no trailing slash).
@@ -142,6 +154,9 @@ impl Daemon {
             )
         });
         self.heartbeat.abort();
+        if let Some(recording) = &mut self.recording {
+            recording.finish().await;
+        }
         exit
     }
 }

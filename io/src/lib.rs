@@ -14,6 +14,7 @@ pub mod host;
 pub mod host_sample;
 pub mod http_client;
 pub mod mcp;
+pub mod recording;
 pub mod relay_task;
 pub mod relays;
 pub mod settings;

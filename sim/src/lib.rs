@@ -15,6 +15,7 @@
 pub mod fleet;
 #[cfg(feature = "net")]
 pub mod net;
+pub mod replay;
 pub mod scenario;
 pub mod stage;
 pub mod trace;

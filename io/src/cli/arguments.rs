@@ -138,6 +138,13 @@ pub(super) struct RunArguments {
     /// The port MCP clients are served on; 0 picks a free one.
     #[arg(long, value_name = "PORT")]
     pub(super) port: Option<u16>,
+    /// Record every decision in a file that must not exist, to be replayed with `sim replay`;
+    /// secrets are replaced by handles.
+    #[arg(long, value_name = "FILE")]
+    pub(super) record: Option<PathBuf>,
+    /// The most a recording may take; the satellite goes on without it.
+    #[arg(long, value_name = "MIB", default_value_t = 256, requires = "record")]
+    pub(super) record_max_mib: u64,
     /// The least level that is logged: trace, debug, info, warn, error or fatal.
     #[arg(long, value_name = "LEVEL")]
     pub(super) log_level: Option<String>,

@@ -70,7 +70,7 @@ pub(super) async fn run(arguments: &DevArguments, sources: Sources) -> Result<()
             prepared = prepared => prepared?,
             code = signals.next() => return Err(quiet(code)),
         };
-        let satellite = Satellite::start(&settings, state, listener).await?;
+        let satellite = Satellite::start(&settings, state, listener, None).await?;
         Ok((owner, satellite))
     };
     let outcome = match started.await {

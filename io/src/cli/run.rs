@@ -19,6 +19,7 @@ use crate::host::{HostOptions, LinuxHost, sweep};
 use crate::host_sample::HostSampler;
 use crate::http_client::{ClientOptions, ReqwestClient};
 use crate::mcp;
+use crate::recording::RecordingFile;
 use crate::settings::{DaemonSettings, LogSettings, Sources};
 use crate::state_dir::StateDir;
 use crate::telemetry;
@@ -46,7 +47,7 @@ pub(super) async fn run(arguments: &RunArguments, sources: Sources) -> Result<()
         for warning in &settings.warnings {
             tracing::warn!(operation = "settings", "{warning}");
         }
-        let mut satellite = begin(&settings).await?;
+        let mut satellite = begin(&settings, arguments).await?;
         Ok((satellite.until_told(&mut signals).await, settings.backend_url))
     };
     let (exit, line) = match outcome.await {
@@ -66,11 +67,13 @@ pub(super) async fn run(arguments: &RunArguments, sources: Sources) -> Result<()
     Err(Exit { error: String::new(), ..exit })
 }
 
-async fn begin(settings: &DaemonSettings) -> Result<Satellite, Exit> {
+async fn begin(settings: &DaemonSettings, arguments: &RunArguments) -> Result<Satellite, Exit> {
     let state = StateDir::open(&settings.state_dir)?;
     let (host, port) = &settings.listen;
     let listener = mcp::bind(host, *port).await?;
-    Satellite::start(settings, state, listener).await
+    let record = arguments.record.as_deref();
+    let record = record.map(|path| RecordingFile::create(path, arguments.record_max_mib));
+    Satellite::start(settings, state, listener, record.transpose()?).await
 }
 
 /// A satellite of this process, with its listener.
@@ -89,6 +92,7 @@ impl Satellite {
         settings: &DaemonSettings,
         state: StateDir,
         listener: mcp::Bound,
+        record: Option<RecordingFile>,
     ) -> Result<Self, Exit> {
         let stored = state.load()?;
         let marker = String::from(state.marker());
@@ -128,6 +132,7 @@ impl Satellite {
                 stored,
                 clock: Clock::start(),
                 seed: u64::from_le_bytes(seed),
+                record,
             },
         );
         let base_url = match &settings.core.public_url {

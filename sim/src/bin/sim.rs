@@ -17,6 +17,7 @@ Satellites in a simulated world. All chance follows from a seed: one seed, one r
   cargo sim run --seed N --scenario S        one run; its trace goes to standard output
   cargo sim sweep --seeds N                  every scenario with N seeds
   cargo sim fleet --satellites N --outage D  how a fleet returns after an outage: requests a second
+  cargo sim replay FILE                      the decisions of `satellite run --record FILE`, again
 
 Options
   --seed N         run: the seed (1)
@@ -29,6 +30,7 @@ Options
   --satellites N   fleet: how many (1000)
   --outage D       fleet: how long the Backend is away, e.g. 90s, 10m or 1h (10m)
   --hold yes|no    fleet: whether the Backend holds polls (yes)
+  --until N        replay: only the first N events
 
 A trace has one JSON object a line: step, moment, whose step, what happened, what was wanted then.
 Two runs of a seed write the same bytes. A run that breaks an invariant prints which, and the one
@@ -47,6 +49,9 @@ fn main() -> ExitCode {
         }
         Some((command, rest)) if command == "fleet" => {
             options(rest, &["satellites", "outage", "seed", "hold"]).and_then(|given| fleet(&given))
+        }
+        Some((command, [file, rest @ ..])) if command == "replay" => {
+            options(rest, &["until"]).and_then(|given| replay(Path::new(file), &given))
         }
         Some((command, [])) if command == "list" => {
             list();
@@ -87,6 +92,12 @@ fn number(given: &BTreeMap<&str, &str>, name: &str, default: u64) -> Result<u64,
     given.get(name).map_or(Ok(default), |text| {
         text.parse().map_err(|_| format!("--{name} takes a number, not {text:?}"))
     })
+}
+
+fn replay(file: &Path, given: &BTreeMap<&str, &str>) -> Result<(), String> {
+    let until = given.get("until").map(|_| number(given, "until", 0)).transpose()?;
+    println!("{}", satellite_sim::replay::replay(file, until)?);
+    Ok(())
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {

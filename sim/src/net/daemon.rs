@@ -30,6 +30,7 @@ pub(super) async fn run(seed: u64, world: World) -> turmoil::Result {
     let client = SimHttp::default();
     world.lock().polls.push(client.polls.clone());
     let surroundings = Surroundings {
+        record: None,
         client,
         host: Peers::new(world.clone()),
         store: Store(world.clone()),
