@@ -8,6 +8,7 @@ pub mod journal;
 pub mod json_rpc;
 pub mod lifecycle;
 pub mod mcp_json;
+pub mod recording;
 pub mod retry_after;
 pub mod sse;
 pub mod wire;
@@ -16,12 +17,13 @@ pub mod wire;
 pub type Body = fn(&[u8]);
 
 /// Every target by name, which is also that of its file and of its corpus.
-pub const TARGETS: [(&str, Body); 9] = [
+pub const TARGETS: [(&str, Body); 10] = [
     ("credentials", credentials::run),
     ("journal", journal::run),
     ("json_rpc", json_rpc::run),
     ("lifecycle", lifecycle::run),
     ("mcp_json", mcp_json::run),
+    ("recording", recording::run),
     ("registration_token", wire::registration_token),
     ("retry_after", retry_after::run),
     ("sse", sse::run),

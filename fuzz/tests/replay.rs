@@ -88,6 +88,11 @@ fn registration_tokens_keep_their_promises_on_their_corpus() {
 }
 
 #[test]
+fn recordings_keep_their_promises_on_their_corpus() {
+    replay("recording");
+}
+
+#[test]
 fn every_target_has_its_file_and_its_corpus() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz_targets");
     let mut files: Vec<String> = fs::read_dir(&folder)
