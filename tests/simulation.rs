@@ -83,6 +83,23 @@ fn two_processes_write_the_same_traces_and_so_does_one_process_twice() {
     assert_eq!(here, there, "in two processes");
 }
 
+#[test]
+fn kept_recordings_are_replayed_to_the_same_decisions() {
+    let folder = satellite_tests::root().join("tests/recordings");
+    let listed = std::fs::read_dir(&folder).expect("there are recordings");
+    let mut replayed = 0;
+    for file in listed.map(|entry| entry.expect("a file").path()) {
+        if file.extension().is_some_and(|kind| kind == "jsonl") {
+            let told = satellite_sim::replay::replay(&file, None).unwrap_or_else(|parted| {
+                panic!("{parted}\nif this change is wanted: tests/recordings/record")
+            });
+            eprintln!("{}: {told}", file.display());
+            replayed += 1;
+        }
+    }
+    assert!(replayed > 0, "no recording in {}", folder.display());
+}
+
 fn over_sockets(scenario: NetScenario) {
     for seed in 1..=SEEDS {
         if let Some(failure) = scenario.run(seed).failure() {

@@ -1,5 +1,6 @@
 //! Backend and daemon as programs of their own, with a gate between them.
 
+use std::ffi::OsStr;
 use std::net::TcpListener as StdListener;
 use std::path::{Path, PathBuf};
 
@@ -63,6 +64,15 @@ impl Fleet {
 
     /// Starts the daemon and waits until it serves.
     pub(crate) async fn start_daemon(&mut self) {
+        self.start_daemon_with(&[]).await;
+    }
+
+    /// The same with a recording of it.
+    pub(crate) async fn start_recorded(&mut self, file: &Path) {
+        self.start_daemon_with(&["--record".as_ref(), file.as_os_str()]).await;
+    }
+
+    async fn start_daemon_with(&mut self, arguments: &[&OsStr]) {
         let log = std::fs::OpenOptions::new()
             .append(true)
             .create(true)
@@ -70,6 +80,7 @@ impl Fleet {
             .expect("a log can be made");
         let child = command(&["run", "--state-dir"])
             .arg(&self.state)
+            .args(arguments)
             .env("DEPLOYSTACK_BACKEND_URL", format!("http://127.0.0.1:{}", self.gate_port))
             .env("DEPLOYSTACK_SATELLITE_NAME", &self.name)
             .env("HOST", "127.0.0.1")
@@ -131,13 +142,18 @@ impl Fleet {
 
     /// Ends both.
     pub(crate) async fn stop(mut self) {
-        for child in self.daemon.iter_mut().chain([&mut self.backend]) {
-            let pid = i32::try_from(child.id().unwrap_or_default()).unwrap_or_default();
-            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGTERM)
-                .expect("it runs until it is asked to end");
-            let status = child.wait().await.expect("it ends");
-            assert_eq!(status.code(), Some(0));
-        }
+        self.stop_daemon().await;
+        self.stop_backend().await;
+    }
+
+    /// Has the daemon end in order.
+    pub(crate) async fn stop_daemon(&mut self) {
+        stop(&mut self.daemon.take().expect("the daemon runs")).await;
+    }
+
+    /// Has the Backend end in order.
+    pub(crate) async fn stop_backend(mut self) {
+        stop(&mut self.backend).await;
     }
 
     /// The process id of a server's peer, or nothing while it does not answer.
@@ -192,6 +208,14 @@ impl Fleet {
         let rows = self.query("SELECT seq FROM \"satelliteEvents\" ORDER BY number");
         rows.iter().filter_map(|row| row.parse().ok()).collect()
     }
+}
+
+async fn stop(child: &mut Child) {
+    let pid = i32::try_from(child.id().unwrap_or_default()).unwrap_or_default();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGTERM)
+        .expect("it runs until it is asked to end");
+    let status = child.wait().await.expect("it ends");
+    assert_eq!(status.code(), Some(0));
 }
 
 async fn reqwest_ok(url: &str) -> bool {

@@ -19,3 +19,4 @@ mod mcp;
 mod peer;
 mod plain;
 mod real_servers;
+mod recordings;

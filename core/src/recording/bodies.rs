@@ -32,13 +32,14 @@ impl Handles {
             match place {
                 Place::Secret => self.learn(value),
                 Place::Address => self.learn_address(value),
-                Place::Public | Place::Done | Place::Other => {}
+                Place::Derived | Place::Public | Place::Done | Place::Other => {}
             }
         }
         let may_hold = self.may_be_in(text);
         let changed = rewrite(text, places::of, &mut |place, value| match place {
             Place::Secret => Some(self.of(value)),
             Place::Address => Some(self.address(value)),
+            Place::Derived => Some("0".repeat(value.len())),
             Place::Public | Place::Done | Place::Other => {
                 if may_hold {
                     self.text(value)

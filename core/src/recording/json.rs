@@ -14,6 +14,8 @@ pub(super) enum Place {
     Address,
     /// A name that everybody may read.
     Public,
+    /// A digest of something that holds secrets: another one without them.
+    Derived,
     /// Text that has been rewritten.
     Done,
     /// Anywhere else.

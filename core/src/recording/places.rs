@@ -44,7 +44,9 @@ pub(super) fn of(key: &str) -> Place {
         || ["_env", "_headers", "_args", "_api_key", "_password", "_secret"]
             .iter()
             .any(|end| key.ends_with(end));
-    if is_secret {
+    if key == "config_hash" {
+        Place::Derived
+    } else if is_secret {
         Place::Secret
     } else if key == "url" || key.ends_with("_url") {
         Place::Address

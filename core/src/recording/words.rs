@@ -10,7 +10,7 @@ pub type Word = &'static str;
 
 /// Every one of them. A word that is missing here is read as [`OTHER`], and a recording says that
 /// the daemon decided otherwise where that matters.
-const WORDS: [Word; 20] = [
+const WORDS: [Word; 24] = [
     "a batch, which its revision does not have",
     "a declared list could not be had",
     "a line beyond the size limit",
@@ -23,6 +23,9 @@ const WORDS: [Word; 20] = [
     "configuration",
     "credentials",
     "initialize",
+    "instance_path_unknown",
+    "instance_token_invalid",
+    "insufficient_scope",
     "journal",
     "progress of nothing",
     "prompts/list",
@@ -31,6 +34,7 @@ const WORDS: [Word; 20] = [
     "token_invalid",
     "tools/list",
     "unpaired",
+    "wrong_team",
 ];
 
 /// Stands for a word that is not on the list.
