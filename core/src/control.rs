@@ -28,6 +28,8 @@ mod remembering;
 #[cfg(test)]
 mod tests;
 mod usage;
+#[cfg(feature = "coverage")]
+pub mod visits;
 mod watermark;
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -89,6 +91,8 @@ pub struct Control {
     /// Instances whose published form is out of date.
     changed: BTreeSet<InstanceKey>,
     view: Arc<View>,
+    #[cfg(feature = "coverage")]
+    visits: visits::Visits,
 }
 
 /// An installation and its lifecycle.
@@ -124,6 +128,8 @@ impl Control {
             refused: BTreeMap::new(),
             changed: BTreeSet::new(),
             view: Arc::default(),
+            #[cfg(feature = "coverage")]
+            visits: visits::Visits::new(),
             random,
             settings,
         }
@@ -137,6 +143,12 @@ impl Control {
     /// The instances, for invariants of the simulation.
     pub fn instances(&self) -> impl Iterator<Item = &Instance> {
         self.instances.values()
+    }
+
+    /// Which state has met which event, and how often.
+    #[cfg(feature = "coverage")]
+    pub fn visits(&self) -> &visits::Visits {
+        &self.visits
     }
 
     fn dispatch(&mut self, now: Timestamp, event: Event, out: &mut Vec<Effect>) -> Verdict {

@@ -110,6 +110,12 @@ impl Control {
         event: link::Event,
         out: &mut Vec<Effect>,
     ) -> Verdict {
+        #[cfg(feature = "coverage")]
+        {
+            use super::visits;
+            let cell = (self.link.state().name(), visits::link(&event));
+            *self.visits.entry((visits::Lifecycle::Link, cell.0, cell.1)).or_default() += 1;
+        }
         let mut asked = Vec::new();
         let verdict = self.link.handle(now, event, &mut asked);
         for effect in asked {

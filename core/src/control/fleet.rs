@@ -120,6 +120,12 @@ impl Control {
         let Some(instance) = self.instances.get_mut(key) else {
             return Verdict::Refused(Refusal::Unknown);
         };
+        #[cfg(feature = "coverage")]
+        {
+            use super::visits;
+            let cell = (instance.state().name(), visits::instance(&event, instance));
+            *self.visits.entry((visits::Lifecycle::Instance, cell.0, cell.1)).or_default() += 1;
+        }
         let (mut asked, before) = (Vec::new(), instance.status());
         let verdict = instance.handle(now, event, &mut asked);
         let is_other = verdict == Verdict::Moved || instance.status() != before;
@@ -175,6 +181,12 @@ impl Control {
                 self.instances.remove(key);
                 let another = self.instances.keys().any(|k| k.installation == key.installation);
                 if !another && let Some(mut gone) = self.servers.remove(&key.installation) {
+                    #[cfg(feature = "coverage")]
+                    {
+                        use super::visits::Lifecycle::Server;
+                        let cell = (Server, gone.machine.state().name(), "removed");
+                        *self.visits.entry(cell).or_default() += 1;
+                    }
                     gone.machine.handle(now, server::Event::Removed, &mut Vec::new());
                 }
             }
@@ -197,6 +209,12 @@ impl Control {
             .map(|(_, instance)| server::contribution(instance.status()))
             .min();
         let Some(installed) = self.servers.get_mut(id) else { return };
+        #[cfg(feature = "coverage")]
+        {
+            use super::visits;
+            let cell = (installed.machine.state().name(), visits::server(best));
+            *self.visits.entry((visits::Lifecycle::Server, cell.0, cell.1)).or_default() += 1;
+        }
         let mut moves = Vec::new();
         installed.machine.handle(now, server::Event::BestChanged(best), &mut moves);
         for server::Effect::Moved { from, to } in moves {
