@@ -2,8 +2,10 @@
 
 use std::process::Command;
 
+use satellite_sim::kill_points::{self, Death};
 use satellite_sim::net::NetScenario;
-use satellite_sim::scenario::Scenario;
+use satellite_sim::scenario::{How, Scenario};
+use satellite_sim::stage::backend::Doom;
 
 /// Seeds of each scenario; `cargo sim sweep` runs as many as one has time for.
 const SEEDS: u64 = 12;
@@ -42,9 +44,49 @@ fn everything_at_once_ends_well() {
     sweep(Scenario::Storm);
 }
 
+/// A few: `tests/run` runs thousands, in a build that is optimised.
+#[test]
+fn a_day_of_any_mixture_of_faults_ends_well() {
+    for seed in 1..=3 {
+        if let Some(failure) = Scenario::Swarm.run_as(seed, How::default()).failure() {
+            panic!("{failure}");
+        }
+    }
+}
+
+#[test]
+fn seeds_that_once_failed_end_well() {
+    let list = include_str!("regressions/simulation.txt");
+    for line in list.lines().filter(|line| !line.starts_with('#')) {
+        let mut words = line.split(' ');
+        let (name, seed) = (words.next(), words.next().and_then(|seed| seed.parse().ok()));
+        let scenario = Scenario::ALL.into_iter().find(|scenario| Some(scenario.name()) == name);
+        let (Some(scenario), Some(seed)) = (scenario, seed) else { panic!("{line}") };
+        if let Some(failure) = scenario.run_as(seed, How::default()).failure() {
+            panic!("{failure}");
+        }
+    }
+}
+
+/// One point in fifty: `tests/run` has a death at every one.
+#[test]
+fn a_death_at_any_point_of_a_life_leaves_nothing_wrong() {
+    let undisturbed = kill_points::live(None, false);
+    assert_eq!(undisturbed.violation, None);
+    let effects = (1..=undisturbed.effects).step_by(50);
+    let daemon = effects.map(|effect| Death::Daemon { effect, with_power: effect % 4 == 1 });
+    let writes = (1..=undisturbed.writes).step_by(50);
+    let backend = writes.map(|write| Death::Backend { write, doom: Doom::AfterWrite });
+    for death in daemon.chain(backend) {
+        let life = kill_points::live(Some(death), false);
+        assert!(life.died, "{death:?}");
+        assert_eq!(life.violation, None, "{death:?}");
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_trace_and_another_seed_another() {
-    for scenario in Scenario::ALL {
+    for scenario in Scenario::ALL.into_iter().filter(|it| *it != Scenario::Quiet) {
         let (first, again) = (scenario.run(7), scenario.run(7));
         assert_eq!(first.stage.trace.text(), again.stage.trace.text(), "{}", scenario.name());
         let other = scenario.run(8);

@@ -12,10 +12,14 @@
 //! of one seed write the same bytes. What must be true after every step is in
 //! [`stage::invariants`]; what must be true once all faults have ended is each scenario's own.
 
+pub mod coverage;
+pub mod diff;
 pub mod fleet;
+pub mod kill_points;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod replay;
 pub mod scenario;
 pub mod stage;
+pub mod sweep;
 pub mod trace;

@@ -1,13 +1,19 @@
 //! What a run is about: who is there, what goes wrong until when, and what must be true in the end.
 
 mod checks;
+mod run;
+mod swarm;
 
-use satellite_core::time::{HOUR, MINUTE, SECOND};
+use satellite_core::random::Random;
+use satellite_core::time::{DAY, HOUR, MINUTE, SECOND};
 use serde_json::json;
 
-use crate::stage::network::Faults;
+use crate::stage::faults::{Fault, Rates};
 use crate::stage::processes::Behaviour;
-use crate::stage::{EPOCH, Stage, Violation};
+use crate::stage::{EPOCH, Stage};
+use crate::trace::Trace;
+pub use checks::settled;
+pub use run::{How, Run};
 
 /// A kind of run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,16 +28,22 @@ pub enum Scenario {
     KilledDaemon,
     /// Everything at once, several satellites, most of a day.
     Storm,
+    /// A mixture of faults drawn for each run, for a day.
+    Swarm,
+    /// Nothing goes wrong for days: how fast the stage is.
+    Quiet,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 5] = [
+    pub const ALL: [Scenario; 7] = [
         Scenario::Pairing,
         Scenario::Outage,
         Scenario::CrashingChild,
         Scenario::KilledDaemon,
         Scenario::Storm,
+        Scenario::Swarm,
+        Scenario::Quiet,
     ];
 
     /// The name on the command line.
@@ -42,6 +54,8 @@ impl Scenario {
             Scenario::CrashingChild => "crashing-child",
             Scenario::KilledDaemon => "killed-daemon",
             Scenario::Storm => "storm",
+            Scenario::Swarm => "swarm",
+            Scenario::Quiet => "quiet",
         }
     }
 
@@ -53,35 +67,53 @@ impl Scenario {
             Scenario::CrashingChild => "servers die, one for good, until a command brings it back",
             Scenario::KilledDaemon => "the daemon is killed and started again and again",
             Scenario::Storm => "two satellites, all faults at once, most of a day",
+            Scenario::Swarm => "a mixture of all faults, drawn for each run, for a day",
+            Scenario::Quiet => "nothing goes wrong for days",
         }
     }
 
-    /// Simulated milliseconds until the end; the last quarter is without faults.
-    fn length_ms(self) -> u64 {
+    /// Simulated milliseconds during which things go wrong.
+    fn troubled_ms(self) -> u64 {
         match self {
-            Scenario::Pairing => 40 * MINUTE,
-            Scenario::Outage | Scenario::CrashingChild | Scenario::KilledDaemon => 2 * HOUR,
-            Scenario::Storm => 16 * HOUR,
+            Scenario::Pairing => 30 * MINUTE,
+            Scenario::Outage | Scenario::CrashingChild | Scenario::KilledDaemon => 90 * MINUTE,
+            Scenario::Storm => 12 * HOUR,
+            Scenario::Swarm => DAY,
+            Scenario::Quiet => 3 * DAY,
         }
     }
 
-    /// Runs it with a seed to its end, and checks everything.
+    /// Simulated milliseconds within which everything comes right once nothing goes wrong.
+    pub fn settles_within_ms(self) -> u64 {
+        match self {
+            Scenario::Pairing => 10 * MINUTE,
+            Scenario::Outage | Scenario::CrashingChild | Scenario::KilledDaemon => 30 * MINUTE,
+            Scenario::Storm => 4 * HOUR,
+            Scenario::Swarm | Scenario::Quiet => 45 * MINUTE,
+        }
+    }
+
+    /// Runs it with a seed to its end, checks everything, and keeps the text of its trace.
     pub fn run(self, seed: u64) -> Run {
-        let mut stage = Stage::new(seed);
+        self.run_as(seed, How { keeps_trace: true, ..How::default() })
+    }
+
+    /// Runs it with a seed, and checks everything.
+    pub fn run_as(self, seed: u64, how: How) -> Run {
+        let trace = if how.keeps_trace { Trace::default() } else { Trace::quiet() };
+        let mut stage = Stage::new(seed, trace);
+        stage.until = how.until;
         stage.backend.grants =
             ["poll-wait", "command-lease", "event-id", "config-version"].into_iter().collect();
-        let length = self.length_ms();
-        let calm = length / 4 * 3;
+        let calm = self.troubled_ms();
         self.prepare(&mut stage, calm);
-        stage.later(calm, |stage| {
-            stage.network.faults = Faults::default();
-            stage.network.is_partitioned = false;
-            stage.backend.is_down = false;
-            stage.backend.trouble = None;
-        });
-        stage.run_until(EPOCH.after(length));
-        let violation = stage.violation.take().or_else(|| checks::converged(self, &stage).err());
-        Run { scenario: self, seed, violation, stage }
+        stage.later(calm, Stage::calm_down);
+        stage.run_until(EPOCH.after(calm + self.settles_within_ms()));
+        if stage.watch.broken.is_none() && how.until.is_none() {
+            let outcome = checks::converged(self, &stage);
+            stage.has_converged(outcome);
+        }
+        Run { scenario: self, seed, violation: stage.watch.broken.take(), stage }
     }
 
     fn prepare(self, stage: &mut Stage, calm: u64) {
@@ -92,16 +124,16 @@ impl Scenario {
             Scenario::Pairing => {
                 stage.later(10 * MINUTE, |stage| {
                     stage.backend.serve("added-later", Behaviour::Steady.name());
-                    stage.backend.command("sat_0", "configure", &json!({"event": "added"}));
+                    stage.file("sat_0", "configure", &json!({"event": "added"}));
                 });
                 stage.later(12 * MINUTE, |stage| {
                     stage.backend.remove("added-later");
-                    stage.backend.command("sat_0", "configure", &json!({"event": "removed"}));
+                    stage.file("sat_0", "configure", &json!({"event": "removed"}));
                 });
                 // A satellite that meets a dead Backend at its very first start must end, so the
                 // network gets bad only once it is paired.
-                let faults = Faults::draw(&mut random);
-                stage.later(MINUTE, move |stage| stage.network.faults = faults);
+                let rates = network(&mut random);
+                stage.later(MINUTE, move |stage| stage.rates = rates);
             }
             Scenario::Outage => outage(stage, calm, &mut random),
             Scenario::CrashingChild => {
@@ -112,11 +144,11 @@ impl Scenario {
                 stage.later(10 * MINUTE, |stage| {
                     // What crashed is mended, and somebody says so.
                     stage.backend.serve("crashing", Behaviour::Steady.name());
-                    stage.backend.command("sat_0", "configure", &json!({"event": "mended"}));
+                    stage.file("sat_0", "configure", &json!({"event": "mended"}));
                 });
                 stage.later(15 * MINUTE, |stage| {
                     let payload = json!({"installation_id": "i-crashing"});
-                    stage.backend.command("sat_0", "restart", &payload);
+                    stage.file("sat_0", "restart", &payload);
                 });
             }
             Scenario::KilledDaemon => {
@@ -124,13 +156,15 @@ impl Scenario {
                 kills(stage, first, calm, &mut random);
             }
             Scenario::Storm => storm(stage, calm, &mut random),
+            Scenario::Swarm => swarm::prepare(stage, calm, &mut random),
+            Scenario::Quiet => {}
         }
         stage.start(first);
     }
 }
 
 /// The Backend is away for ten minutes, in one of the ways in which it can be.
-fn outage(stage: &mut Stage, calm: u64, random: &mut satellite_core::random::Random) {
+fn outage(stage: &mut Stage, calm: u64, random: &mut Random) {
     let from = random.between(5 * MINUTE, 20 * MINUTE);
     let way = random.below(4);
     stage.later(from, move |stage| match way {
@@ -150,29 +184,24 @@ fn outage(stage: &mut Stage, calm: u64, random: &mut satellite_core::random::Ran
     });
 }
 
-fn kills(
-    stage: &mut Stage,
-    satellite: usize,
-    calm: u64,
-    random: &mut satellite_core::random::Random,
-) {
+fn kills(stage: &mut Stage, satellite: usize, calm: u64, random: &mut Random) {
     let mut at = random.between(MINUTE, 10 * MINUTE);
     while at < calm {
         let down = random.between(SECOND, 5 * MINUTE);
-        stage.later(at, move |stage| stage.kill(satellite));
+        stage.later(at, move |stage| stage.kill(satellite, false));
         stage.later(at + down, move |stage| stage.start(satellite));
         at += down + random.between(MINUTE, 30 * MINUTE);
     }
 }
 
-fn storm(stage: &mut Stage, calm: u64, random: &mut satellite_core::random::Random) {
+fn storm(stage: &mut Stage, calm: u64, random: &mut Random) {
     for behaviour in [Behaviour::Fragile, Behaviour::Stubborn, Behaviour::Crashing] {
         stage.backend.serve(behaviour.name(), behaviour.name());
     }
     let second = stage.add_satellite("satellite-two");
     stage.start(second);
-    let faults = Faults::draw(random);
-    stage.later(MINUTE, move |stage| stage.network.faults = faults);
+    let rates = network(random);
+    stage.later(MINUTE, move |stage| stage.rates = rates);
     kills(stage, second, calm, random);
     let mut at = 2 * MINUTE;
     while at < calm {
@@ -198,38 +227,29 @@ fn storm(stage: &mut Stage, calm: u64, random: &mut satellite_core::random::Rand
                 stage.backend.remove("passing");
             }
             for satellite in ["sat_0", "sat_1"] {
-                stage.backend.command(satellite, "configure", &json!({"event": "changed"}));
+                stage.file(satellite, "configure", &json!({"event": "changed"}));
             }
         });
         let kind = if random.chance(1, 2) { "configure" } else { "health_check" };
         let whom = if random.chance(1, 2) { "sat_0" } else { "sat_1" };
-        stage.later(at + lasting / 2, move |stage| stage.backend.command(whom, kind, &json!({})));
+        stage.later(at + lasting / 2, move |stage| stage.file(whom, kind, &json!({})));
         at += lasting + random.between(MINUTE, 40 * MINUTE);
     }
 }
 
-/// A run and what came of it.
-pub struct Run {
-    /// What it was about.
-    pub scenario: Scenario,
-    /// Its seed.
-    pub seed: u64,
-    /// The first thing that must not be.
-    pub violation: Option<Violation>,
-    /// The world as it was in the end.
-    pub stage: Stage,
-}
-
-impl Run {
-    /// What went wrong and how to see it again, or nothing.
-    pub fn failure(&self) -> Option<String> {
-        let Violation { invariant, detail } = self.violation.as_ref()?;
-        let (scenario, seed) = (self.scenario.name(), self.seed);
-        let step = self.stage.trace.steps();
-        let at = self.stage.trace.last_at().unwrap_or_default().to_iso();
-        Some(format!(
-            "scenario={scenario} seed={seed} step={step} at={at}\n{invariant}: {detail}\n\
-             replay: cargo sim run --seed {seed} --scenario {scenario}"
-        ))
+/// A bad day of the network: which faults occur, and how often.
+fn network(random: &mut Random) -> Rates {
+    let mut rates = Rates::default();
+    for fault in [
+        Fault::Loss,
+        Fault::Refused,
+        Fault::OneWay,
+        Fault::CutAnswer,
+        Fault::Duplicate,
+        Fault::Delay,
+    ] {
+        let rate = if random.chance(1, 2) { random.below(1_200) } else { 0 };
+        rates.set(fault, rate);
     }
+    rates
 }

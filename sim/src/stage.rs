@@ -1,35 +1,53 @@
 //! Tier 1: control machines as they ship, around them only models, and no time that passes by
 //! itself.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `daemons` | daemons start, are told things, and die |
+//! | `effects` | what a daemon asks for |
+//! | `exchange` | requests on their way, and what the Backend makes of them |
+//! | `children` | what processes do |
+//! | `weather` | faults that last |
+//! | `invariants` | what must be true after every step |
 
 pub mod backend;
+pub mod clock;
 pub mod describe;
+pub mod faults;
 pub mod invariants;
 pub mod network;
-pub mod observer;
 pub mod processes;
 pub mod queue;
 pub mod satellite;
 
+mod children;
+mod daemons;
 mod effects;
+mod exchange;
+mod weather;
 
 use satellite_core::control::Event;
 use satellite_core::heartbeat;
 use satellite_core::http::HttpRequest;
 use satellite_core::random::Random;
-use satellite_core::request::{Channel, RequestKey};
 use satellite_core::time::Timestamp;
-use satellite_core::{Machine, Verdict};
 
+use crate::coverage::Coverage;
 use crate::trace::Trace;
-use backend::{ModelBackend, Reply};
+use backend::ModelBackend;
+use exchange::{Held, Origin};
+use faults::{Fault, Rates, Tally};
+use invariants::Watch;
 use network::{Back, Network};
-use observer::Observer;
 use processes::Processes;
 use queue::Queue;
 use satellite::Satellite;
 
 /// Simulated time begins here: 1 January 2026, 00:00 UTC.
 pub const EPOCH: Timestamp = Timestamp(1_767_225_600_000);
+
+/// What every secret of the simulated world begins with.
+pub const SECRET: &str = "5ecre7";
 
 /// Steps at one moment beyond which time is taken to stand still.
 const STEPS_AT_ONCE_MAX: u64 = 5_000;
@@ -52,31 +70,13 @@ enum Due {
     /// A request reaches the Backend.
     Arrival { origin: Origin, http: HttpRequest, back: Back },
     /// The Backend ends the hold of a poll.
-    Release { origin: Origin, http: HttpRequest, back: Back },
+    Release { number: u64 },
     /// A process dies by itself.
     Death { pid: u32, satellite: usize, boot: u64 },
     /// A process that was told to end has ended.
     Gone { pid: u32, satellite: usize, boot: u64 },
     /// The scenario acts.
     Action(Action),
-}
-
-/// Who sent a request, and when.
-#[derive(Clone, Debug)]
-struct Origin {
-    satellite: usize,
-    boot: u64,
-    request: RequestKey,
-    sent: Timestamp,
-}
-
-/// Whose deadline it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Timer {
-    /// A control machine's.
-    Control(usize),
-    /// A heartbeat's.
-    Heartbeat(usize),
 }
 
 /// What a scenario does to the world.
@@ -87,37 +87,63 @@ pub struct Stage {
     now: Timestamp,
     queue: Queue<Due>,
     random: Random,
+    /// Decides what faults strike.
+    dice: Random,
     at_once: u64,
+    /// How often each fault occurs.
+    pub rates: Rates,
+    /// How often each has occurred.
+    pub tally: Tally,
+    /// What has met what.
+    pub coverage: Coverage,
     /// The network.
     pub network: Network,
     /// The Backend.
     pub backend: ModelBackend,
+    /// Polls that the Backend holds, in order of their numbers.
+    held: Vec<Held>,
+    holds: u64,
     /// The satellites.
     pub satellites: Vec<Satellite>,
     /// Their processes.
     pub processes: Processes,
-    /// Who watches the wire.
-    pub observer: Observer,
+    /// What the invariants know.
+    pub watch: Watch,
     /// What happened.
     pub trace: Trace,
-    /// The first thing that must not be.
-    pub violation: Option<Violation>,
+    /// The number of the step before which the run stops.
+    pub until: Option<u64>,
+    /// Effects of all daemons so far.
+    pub effects: u64,
+    /// The effect before which its daemon dies, and whether its machine's power goes too.
+    pub kill_at: Option<(u64, bool)>,
+    /// Seconds after which a daemon that died is started again; none is without it.
+    pub restarts_within: Option<u64>,
 }
 
 impl Stage {
     /// An empty world. Everything in it follows from `seed`.
-    pub fn new(seed: u64) -> Stage {
+    pub fn new(seed: u64, trace: Trace) -> Stage {
         let mut random = Random::new(seed);
         Stage {
             now: EPOCH,
             queue: Queue::default(),
             network: Network::new(random.fork("network")),
+            dice: random.fork("faults"),
+            rates: Rates::default(),
+            tally: Tally::default(),
+            coverage: Coverage::default(),
             backend: ModelBackend::default(),
+            held: Vec::new(),
+            holds: 0,
             satellites: Vec::new(),
             processes: Processes::default(),
-            observer: Observer::default(),
-            trace: Trace::default(),
-            violation: None,
+            watch: Watch::default(),
+            trace,
+            until: None,
+            effects: 0,
+            kill_at: None,
+            restarts_within: None,
             at_once: 0,
             random,
         }
@@ -138,51 +164,36 @@ impl Stage {
         self.queue.put(self.now.after(after_ms), Due::Action(Box::new(action)));
     }
 
-    /// Adds a satellite with a registration token that is good once. It is not started.
-    pub fn add_satellite(&mut self, name: &str) -> usize {
-        let token = format!("deploystack_satellite_global_{name}-token");
-        self.backend.tokens.insert(token.clone(), false);
-        self.satellites.push(Satellite::new(name, &token));
-        self.satellites.len() - 1
-    }
-
-    /// Starts a satellite's daemon: what an earlier one left is ended first.
-    pub fn start(&mut self, satellite: usize) {
-        let seed = self.random.next();
-        let Some(subject) = self.satellites.get_mut(satellite) else { return };
-        let start = subject.boot(seed);
-        let boot = subject.boot;
-        let swept = self.processes.sweep(satellite, boot);
-        self.note(satellite, &format!("daemon started, {swept} processes of earlier ones ended"));
-        self.tell(satellite, Event::Started(start));
-    }
-
-    /// Kills a satellite's daemon; its processes go on.
-    pub fn kill(&mut self, satellite: usize) {
-        if let Some(subject) = self.satellites.get_mut(satellite) {
-            subject.control = None;
-            subject.heartbeat = None;
-            self.note(satellite, "daemon killed");
+    /// Whether a fault strikes a satellite on one of its occasions. It is counted if it does.
+    fn strikes(&mut self, satellite: usize, fault: Fault) -> bool {
+        let rate = self.rates.of(fault);
+        let strikes = rate > 0 && self.dice.chance(rate, 10_000);
+        if strikes {
+            self.struck(satellite, fault);
         }
+        strikes
     }
 
-    /// Kills one of a satellite's processes, as anybody might.
-    pub fn kill_process(&mut self, satellite: usize) {
-        let found =
-            self.processes.of(satellite).next().map(|(_, process)| (process.pid, process.boot));
-        if let Some((pid, boot)) = found {
-            self.queue.put(self.now, Due::Death { pid, satellite, boot });
+    /// Whether a fault strikes everybody.
+    fn strikes_all(&mut self, fault: Fault) -> bool {
+        let strikes = self.strikes(0, fault);
+        if strikes {
+            for satellite in 1..self.satellites.len() {
+                self.coverage.fault(fault, self.link_state(satellite));
+            }
         }
+        strikes
     }
 
-    /// Has a client want every instance of a satellite, whether it sleeps or not.
-    pub fn want_all(&mut self, satellite: usize) {
-        let control = self.satellites.get(satellite).and_then(|subject| subject.control.as_ref());
-        let keys: Vec<_> = control
-            .map_or_else(Vec::new, |control| control.view().instances.keys().cloned().collect());
-        for key in keys {
-            self.tell(satellite, Event::Wanted { key });
-        }
+    fn struck(&mut self, satellite: usize, fault: Fault) {
+        self.tally.add(fault);
+        self.coverage.fault(fault, self.link_state(satellite));
+    }
+
+    /// The state of a satellite's link.
+    fn link_state(&self, satellite: usize) -> &'static str {
+        let control = self.satellites.get(satellite).and_then(|it| it.control.as_ref());
+        control.map_or("not running", |control| control.view().link.state)
     }
 
     /// Notes something in the trace that no machine was told.
@@ -191,48 +202,54 @@ impl Stage {
         self.trace.note(self.now, name, what, "", &[]);
     }
 
-    /// Runs until `end`, or until something is that must not be.
+    /// Runs until `end`, until something is that must not be, or until the step at which the run
+    /// is to stop.
     pub fn run_until(&mut self, end: Timestamp) {
-        while self.violation.is_none() {
+        while self.watch.broken.is_none() && self.until != Some(self.trace.steps()) {
             let deadline = self.next_deadline();
             let queued = self.queue.next_at();
             let is_deadline = match (deadline, queued) {
-                (Some((at, _)), Some(next)) => at < next,
+                (Some((at, _, _)), Some(next)) => at < next,
                 (Some(_), None) => true,
                 (None, Some(_)) => false,
                 (None, None) => break,
             };
-            let at = if is_deadline { deadline.map(|(at, _)| at) } else { queued };
+            let at = if is_deadline { deadline.map(|(at, _, _)| at) } else { queued };
             let Some(at) = at.filter(|at| *at <= end) else { break };
             self.advance(at);
-            if is_deadline {
-                match deadline {
-                    Some((_, Timer::Control(satellite))) => self.tell(satellite, Event::Tick),
-                    Some((_, Timer::Heartbeat(satellite))) => {
+            let touched = if is_deadline {
+                deadline.map(|(_, satellite, beats)| {
+                    if beats {
                         self.beat(satellite, heartbeat::Event::Tick);
+                    } else {
+                        self.tell(satellite, Event::Tick);
                     }
-                    None => {}
-                }
-            } else if let Some(due) = self.queue.take() {
-                self.happen(due);
-            }
-            if self.violation.is_none() {
-                self.violation = invariants::check(self).err();
-            }
+                    satellite
+                })
+            } else {
+                self.queue.take().and_then(|due| self.happen(due))
+            };
+            invariants::after_step(self, touched);
         }
         self.now = self.now.max(end);
+        for subject in &self.satellites {
+            if let Some(control) = &subject.control {
+                self.coverage.add(control.visits());
+            }
+        }
+        invariants::traced(self);
     }
 
-    /// The earliest deadline of all daemons, and whose it is.
-    fn next_deadline(&self) -> Option<(Timestamp, Timer)> {
+    /// The earliest deadline of all daemons, whose it is, and whether it is its heartbeat's.
+    fn next_deadline(&self) -> Option<(Timestamp, usize, bool)> {
         let daemons = self.satellites.iter().enumerate();
         daemons
             .flat_map(|(index, subject)| {
-                let control = subject.control.as_ref().and_then(Machine::next_deadline);
-                let beat = subject.heartbeat.as_ref().and_then(Machine::next_deadline);
+                let awake = subject.asleep_until;
+                let [control, beat] = subject.due;
                 [
-                    control.map(|deadline| (deadline.at, Timer::Control(index))),
-                    beat.map(|deadline| (deadline.at, Timer::Heartbeat(index))),
+                    control.map(|at| (at.max(awake), index, false)),
+                    beat.map(|at| (at.max(awake), index, true)),
                 ]
             })
             .flatten()
@@ -248,102 +265,70 @@ impl Stage {
         if self.at_once > STEPS_AT_ONCE_MAX {
             let waits = self.satellites.iter().filter_map(|subject| subject.control.as_ref());
             let why: Vec<&str> = waits.map(describe::deadline).collect();
-            self.violation = Some(Violation {
-                invariant: "time goes on",
-                detail: format!("{STEPS_AT_ONCE_MAX} steps at {at:?}; deadlines: {why:?}"),
-            });
+            let detail = format!("{STEPS_AT_ONCE_MAX} steps at {at:?}; deadlines: {why:?}");
+            self.watch.holds(invariants::Invariant::TimeGoesOn, Err(detail));
         }
     }
 
-    fn happen(&mut self, due: Due) {
+    /// Says whom it touched.
+    fn happen(&mut self, due: Due) -> Option<usize> {
+        let whose = match &due {
+            Due::Word { satellite, boot, .. }
+            | Due::Beat { satellite, boot, .. }
+            | Due::Death { satellite, boot, .. }
+            | Due::Gone { satellite, boot, .. } => Some((*satellite, *boot)),
+            Due::Arrival { .. } | Due::Release { .. } | Due::Action(_) => None,
+        };
+        if let Some((satellite, _)) = whose
+            && let Some(subject) = self.satellites.get(satellite)
+            && self.now < subject.asleep_until
+        {
+            // A machine that sleeps hears of it when it wakes.
+            let until = subject.asleep_until;
+            self.queue.put(until, due);
+            return None;
+        }
         match due {
             Due::Word { satellite, boot, event } => {
-                if self.satellites.get(satellite).is_some_and(|subject| subject.boot == boot) {
+                if self.is_boot(satellite, boot) {
                     self.tell(satellite, event);
                 }
+                Some(satellite)
             }
             Due::Beat { satellite, boot, event } => {
-                if self.satellites.get(satellite).is_some_and(|subject| subject.boot == boot) {
+                if self.is_boot(satellite, boot) {
                     self.beat(satellite, event);
                 }
+                Some(satellite)
             }
-            Due::Arrival { origin, http, back } => self.arrive(origin, http, back),
-            Due::Release { origin, http, back } => self.release(&origin, &http, back),
+            Due::Arrival { origin, http, back } => {
+                self.arrive(origin, http, back);
+                None
+            }
+            Due::Release { number } => {
+                self.release(number);
+                None
+            }
             Due::Death { pid, satellite, boot } => {
-                self.end_process(satellite, boot, pid, Some("SIGKILL"))
+                self.end_process(satellite, boot, pid, Some("SIGKILL"));
+                Some(satellite)
             }
-            Due::Gone { pid, satellite, boot } => self.end_process(satellite, boot, pid, None),
-            Due::Action(action) => action(self),
-        }
-    }
-
-    /// Gives a daemon an event and performs what it asks for.
-    fn tell(&mut self, satellite: usize, event: Event) {
-        let now = self.now;
-        let Some(subject) = self.satellites.get_mut(satellite) else { return };
-        let Some(control) = subject.control.as_mut() else { return };
-        let described = describe::event(&event);
-        if let Event::Answered { request, answer } = &event {
-            if request.channel == Channel::Poll {
-                subject.polls_in_flight = subject.polls_in_flight.saturating_sub(1);
+            Due::Gone { pid, satellite, boot } => {
+                self.end_process(satellite, boot, pid, None);
+                Some(satellite)
             }
-            self.observer.answered((satellite, subject.boot), request.channel, answer, now);
-        }
-        let mut effects = Vec::new();
-        let verdict: Verdict = control.handle(now, event, &mut effects);
-        let wanted: Vec<String> = effects.iter().map(describe::effect).collect();
-        let name = subject.name.clone();
-        self.trace.note(now, &name, &described, &describe::verdict(verdict), &wanted);
-        for effect in effects {
-            self.perform(satellite, effect);
-        }
-        self.begin_heartbeat(satellite);
-    }
-
-    /// The heartbeat begins once the pairing is known and on disk.
-    fn begin_heartbeat(&mut self, satellite: usize) {
-        let Some(subject) = self.satellites.get_mut(satellite) else { return };
-        let is_paired = subject.control.as_ref().is_some_and(|c| c.view().satellite.is_some());
-        if let (true, false, Some(credentials)) =
-            (is_paired, subject.is_beating, subject.disk.credentials.clone())
-        {
-            subject.is_beating = true;
-            self.beat(satellite, heartbeat::Event::Paired(credentials));
+            Due::Action(action) => {
+                action(self);
+                // It may have touched anybody.
+                for index in 0..self.satellites.len() {
+                    invariants::after_step(self, Some(index));
+                }
+                None
+            }
         }
     }
 
-    /// Gives a daemon's heartbeat an event and performs what it asks for.
-    fn beat(&mut self, satellite: usize, event: heartbeat::Event) {
-        let now = self.now;
-        let Some(subject) = self.satellites.get_mut(satellite) else { return };
-        let Some(beating) = subject.heartbeat.as_mut() else { return };
-        let described = describe::heartbeat_event(&event);
-        let mut effects = Vec::new();
-        let verdict = beating.handle(now, event, &mut effects);
-        let wanted: Vec<String> = effects.iter().map(describe::heartbeat_effect).collect();
-        let name = format!("{}/heartbeat", subject.name);
-        self.trace.note(now, &name, &described, &describe::verdict(verdict), &wanted);
-        for effect in effects {
-            self.perform_beat(satellite, effect);
-        }
-    }
-
-    fn arrive(&mut self, origin: Origin, http: HttpRequest, back: Back) {
-        if self.backend.is_down {
-            let refused =
-                satellite_core::http::HttpFailure::Refused(String::from("nobody listens"));
-            self.respond(&origin, &http, Err(refused), back);
-            return;
-        }
-        match self.backend.receive(self.now, &http) {
-            Reply::Now(answer) => self.respond(&origin, &http, Ok(answer), back),
-            Reply::Held(until) => self.queue.put(until, Due::Release { origin, http, back }),
-        }
-    }
-
-    fn release(&mut self, origin: &Origin, http: &HttpRequest, back: Back) {
-        let Some(id) = http.path.split('/').nth(4).map(String::from) else { return };
-        let answer = self.backend.deliver(&id);
-        self.respond(origin, http, Ok(answer), back);
+    fn is_boot(&self, satellite: usize, boot: u64) -> bool {
+        self.satellites.get(satellite).is_some_and(|subject| subject.boot == boot)
     }
 }

@@ -1,14 +1,22 @@
 //! The simulation's command line.
 #![expect(clippy::print_stdout, reason = "printing is what a command line does")]
 
-use std::collections::BTreeMap;
+#[path = "sim/fleet.rs"]
+mod fleet;
+#[path = "sim/options.rs"]
+mod options;
+#[path = "sim/sweep.rs"]
+mod sweep;
+
 use std::path::Path;
 use std::process::ExitCode;
 
-use satellite_sim::fleet::{self, Fleet};
+use options::{Options, read, write};
+use satellite_sim::kill_points::{self, Death};
 #[cfg(feature = "net")]
 use satellite_sim::net::NetScenario;
-use satellite_sim::scenario::Scenario;
+use satellite_sim::scenario::{How, Scenario};
+use satellite_sim::stage::backend::Doom;
 
 const HELP: &str = "\
 Satellites in a simulated world. All chance follows from a seed: one seed, one run.
@@ -16,43 +24,56 @@ Satellites in a simulated world. All chance follows from a seed: one seed, one r
   cargo sim list                             the scenarios, and what each is about
   cargo sim run --seed N --scenario S        one run; its trace goes to standard output
   cargo sim sweep --seeds N                  every scenario with N seeds
+  cargo sim killpoints                       one life, and a death at every point of it
   cargo sim fleet --satellites N --outage D  how a fleet returns after an outage: requests a second
   cargo sim replay FILE                      the decisions of `satellite run --record FILE`, again
+  cargo sim diff FILE FILE                   the step at which two traces part
 
 Options
-  --seed N         run: the seed (1)
-  --scenario S     run: the scenario (storm); sweep: only this one
-  --trace FILE     run: where the trace goes instead
-  --seeds N        sweep: how many seeds each (20; scenarios named net-… take at most --net-seeds)
-  --net-seeds N    sweep: how many of them over simulated sockets (3)
-  --from N         sweep: the first seed (1)
-  --out FOLDER     sweep: where each run's trace goes
-  --satellites N   fleet: how many (1000)
-  --outage D       fleet: how long the Backend is away, e.g. 90s, 10m or 1h (10m)
-  --hold yes|no    fleet: whether the Backend holds polls (yes)
-  --until N        replay: only the first N events
+  --seed N          run: the seed (1)
+  --scenario S      run: the scenario (storm); sweep: only this one
+  --trace FILE      run, killpoints: where the trace goes instead
+  --until N         run: stop before step N; replay: only the first N events
+  --seeds N         sweep: how many seeds each (20; those named net-… take at most --net-seeds)
+  --net-seeds N     sweep: how many of them over simulated sockets (3)
+  --from N          sweep: the first seed (1)
+  --threads N       sweep, killpoints: how many runs at once (2)
+  --out FOLDER      sweep: where digests and traces go
+  --coverage FILE   sweep: where the coverage table goes
+  --satellites N    fleet: how many (1000)
+  --outage D        fleet: how long the Backend is away, e.g. 90s, 10m or 1h (10m)
+  --hold yes|no     fleet: whether the Backend holds polls (yes)
+  --kill N, --cut N, --before-write N, --after-write N
+                    killpoints: only the life with this death
 
 A trace has one JSON object a line: step, moment, whose step, what happened, what was wanted then.
 Two runs of a seed write the same bytes. A run that breaks an invariant prints which, and the one
-command that shows it again; the exit code is 1.
+command that shows it again; a sweep writes its trace to target/sim-failures. The exit code is 1.
 ";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.split_first() {
         Some((command, rest)) if command == "run" => {
-            options(rest, &["seed", "scenario", "trace"]).and_then(|given| run(&given))
+            Options::read(rest, &["seed", "scenario", "trace", "until"])
+                .and_then(|given| run(&given))
         }
         Some((command, rest)) if command == "sweep" => {
-            options(rest, &["scenario", "seeds", "net-seeds", "from", "out"])
-                .and_then(|given| sweep(&given))
+            let known = ["scenario", "seeds", "net-seeds", "from", "out", "threads", "coverage"];
+            Options::read(rest, &known).and_then(|given| sweep::sweep(&given))
         }
         Some((command, rest)) if command == "fleet" => {
-            options(rest, &["satellites", "outage", "seed", "hold"]).and_then(|given| fleet(&given))
+            Options::read(rest, &["satellites", "outage", "seed", "hold"])
+                .and_then(|given| fleet::fleet(&given))
         }
         Some((command, [file, rest @ ..])) if command == "replay" => {
-            options(rest, &["until"]).and_then(|given| replay(Path::new(file), &given))
+            Options::read(rest, &["until"]).and_then(|given| replay(Path::new(file), &given))
         }
+        Some((command, rest)) if command == "killpoints" => {
+            let known = ["threads", "trace", "kill", "cut", "before-write", "after-write"];
+            Options::read(rest, &known).and_then(|given| kill(&given))
+        }
+        Some((command, [left, right])) if command == "diff" => diff(left, right),
         Some((command, [])) if command == "list" => {
             list();
             Ok(())
@@ -72,36 +93,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Reads `--name value` pairs.
-fn options<'a>(
-    arguments: &'a [String],
-    known: &[&str],
-) -> Result<BTreeMap<&'a str, &'a str>, String> {
-    arguments
-        .chunks(2)
-        .map(|pair| match pair {
-            [name, value] if name.strip_prefix("--").is_some_and(|name| known.contains(&name)) => {
-                Ok((name.trim_start_matches("--"), value.as_str()))
-            }
-            other => Err(format!("{other:?}: options here are {known:?}, each with a value")),
-        })
-        .collect()
-}
-
-fn number(given: &BTreeMap<&str, &str>, name: &str, default: u64) -> Result<u64, String> {
-    given.get(name).map_or(Ok(default), |text| {
-        text.parse().map_err(|_| format!("--{name} takes a number, not {text:?}"))
-    })
-}
-
-fn replay(file: &Path, given: &BTreeMap<&str, &str>) -> Result<(), String> {
-    let until = given.get("until").map(|_| number(given, "until", 0)).transpose()?;
-    println!("{}", satellite_sim::replay::replay(file, until)?);
+fn replay(file: &Path, given: &Options<'_>) -> Result<(), String> {
+    println!("{}", satellite_sim::replay::replay(file, given.maybe("until")?)?);
     Ok(())
-}
-
-fn write(path: &Path, text: &str) -> Result<(), String> {
-    std::fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 /// A scenario of either tier.
@@ -125,6 +119,15 @@ impl Any {
         found.ok_or_else(|| format!("no scenario is called {name:?}; see `cargo sim list`"))
     }
 
+    /// It, if it is one of tier 1.
+    fn of_the_stage(self) -> Option<Scenario> {
+        match self {
+            Any::Stage(scenario) => Some(scenario),
+            #[cfg(feature = "net")]
+            Any::Net(_) => None,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Any::Stage(scenario) => scenario.name(),
@@ -133,19 +136,22 @@ impl Any {
         }
     }
 
-    fn about(self) -> &'static str {
+    fn about(self) -> String {
         match self {
-            Any::Stage(scenario) => scenario.about(),
+            Any::Stage(scenario) => {
+                let minutes = scenario.settles_within_ms() / 60_000;
+                format!("{}; then all is well within {minutes} minutes", scenario.about())
+            }
             #[cfg(feature = "net")]
-            Any::Net(scenario) => scenario.about(),
+            Any::Net(scenario) => scenario.about().to_string(),
         }
     }
 
     /// The trace of a seed's run, and its failure.
-    fn run(self, seed: u64) -> (String, Option<String>) {
+    fn run(self, seed: u64, until: Option<u64>) -> (String, Option<String>) {
         match self {
             Any::Stage(scenario) => {
-                let run = scenario.run(seed);
+                let run = scenario.run_as(seed, How { keeps_trace: true, until });
                 (run.stage.trace.text().to_string(), run.failure())
             }
             #[cfg(feature = "net")]
@@ -164,59 +170,60 @@ fn list() {
     }
 }
 
-fn run(given: &BTreeMap<&str, &str>) -> Result<(), String> {
-    let scenario = Any::named(given.get("scenario").copied().unwrap_or("storm"))?;
-    let (trace, failure) = scenario.run(number(given, "seed", 1)?);
-    match given.get("trace") {
-        Some(path) => write(Path::new(path), &trace)?,
-        None => print!("{trace}"),
-    }
+fn run(given: &Options<'_>) -> Result<(), String> {
+    let scenario = Any::named(given.text("scenario").unwrap_or("storm"))?;
+    let (trace, failure) = scenario.run(given.number("seed", 1)?, given.maybe("until")?);
+    show(given, &trace)?;
     failure.map_or(Ok(()), Err)
 }
 
-fn fleet(given: &BTreeMap<&str, &str>) -> Result<(), String> {
-    let outage = given.get("outage").copied().unwrap_or("10m");
-    let outage_ms = fleet::duration(outage)
-        .ok_or_else(|| format!("--outage takes a duration like 90s, 10m or 1h, not {outage:?}"))?;
-    let holds_polls = match given.get("hold").copied().unwrap_or("yes") {
-        "yes" => true,
-        "no" => false,
-        other => return Err(format!("--hold takes yes or no, not {other:?}")),
-    };
-    let satellites = number(given, "satellites", 1_000)?;
-    let satellites = usize::try_from(satellites).map_err(|error| error.to_string())?;
-    let fleet = Fleet { satellites, outage_ms, seed: number(given, "seed", 1)?, holds_polls };
-    println!("{}", fleet.run());
-    Ok(())
+fn show(given: &Options<'_>, trace: &str) -> Result<(), String> {
+    match given.text("trace") {
+        Some(path) => write(Path::new(path), trace),
+        None => {
+            print!("{trace}");
+            Ok(())
+        }
+    }
 }
 
-fn sweep(given: &BTreeMap<&str, &str>) -> Result<(), String> {
-    let (from, seeds) = (number(given, "from", 1)?, number(given, "seeds", 20)?);
-    let net_seeds = seeds.min(number(given, "net-seeds", 3)?);
-    let out = given.get("out").map(Path::new);
-    if let Some(out) = out {
-        std::fs::create_dir_all(out)
-            .map_err(|error| format!("cannot make {}: {error}", out.display()))?;
+fn diff(left: &str, right: &str) -> Result<(), String> {
+    let apart = satellite_sim::diff::part(&read(Path::new(left))?, &read(Path::new(right))?);
+    if apart.is_none() {
+        println!("the runs are the same");
     }
-    let scenarios = match given.get("scenario") {
-        Some(name) => vec![Any::named(name)?],
-        None => Any::all(),
+    apart.map_or(Ok(()), Err)
+}
+
+fn kill(given: &Options<'_>) -> Result<(), String> {
+    let daemon = |name, with_power| {
+        let effect: Result<Option<u64>, String> = given.maybe(name);
+        effect.map(|effect| effect.map(|effect| Death::Daemon { effect, with_power }))
     };
-    let mut failures = Vec::new();
-    for scenario in scenarios {
-        let name = scenario.name();
-        let seeds = if name.starts_with("net-") { net_seeds } else { seeds };
-        let (mut steps, mut failed) = (0, 0);
-        for seed in from..from + seeds {
-            let (trace, failure) = scenario.run(seed);
-            steps += trace.lines().count();
-            failed += usize::from(failure.is_some());
-            failures.extend(failure);
-            if let Some(out) = out {
-                write(&out.join(format!("{name}-{seed}.jsonl")), &trace)?;
-            }
-        }
-        println!("{name}: {seeds} seeds from {from}, {steps} steps, {failed} failed");
+    let backend = |name, doom| {
+        let write: Result<Option<u64>, String> = given.maybe(name);
+        write.map(|write| write.map(|write| Death::Backend { write, doom }))
+    };
+    let one = daemon("kill", false)?
+        .or(daemon("cut", true)?)
+        .or(backend("before-write", Doom::BeforeWrite)?)
+        .or(backend("after-write", Doom::AfterWrite)?);
+    if one.is_some() {
+        let life = kill_points::live(one, true);
+        show(given, &life.text)?;
+        let wrong = life.violation.map(|it| format!("{}: {}", it.invariant, it.detail));
+        return wrong.map_or(Ok(()), Err);
     }
-    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n\n")) }
+    let threads = usize::try_from(given.number("threads", 2)?).unwrap_or(1);
+    let report = kill_points::enumerate(threads);
+    println!(
+        "undisturbed: {} effects of the daemon, {} writes of the Backend",
+        report.effects, report.writes
+    );
+    println!("daemon killed before an effect: {} lives", report.killed);
+    println!("power cut before an effect:     {} lives", report.cut);
+    println!("Backend dead before a write:    {} lives", report.before_write);
+    println!("Backend dead after a write:     {} lives", report.after_write);
+    println!("failures: {}", report.failures.len());
+    if report.failures.is_empty() { Ok(()) } else { Err(report.failures.join("\n\n")) }
 }

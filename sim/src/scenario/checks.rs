@@ -9,15 +9,21 @@ use super::Scenario;
 use crate::stage::processes::Behaviour;
 use crate::stage::{Stage, Violation};
 
-/// Whether the world is as it should be after a time without faults.
+/// Whether the world is as it should be after a time without faults, and as the scenario says.
 pub(super) fn converged(scenario: Scenario, stage: &Stage) -> Result<(), Violation> {
-    let checks: [(&'static str, Result<(), String>); 6] = [
+    settled(stage)?;
+    let invariant = "the scenario's own end";
+    own(scenario, stage).map_err(|detail| Violation { invariant, detail })
+}
+
+/// Whether the world is as it should be after a time without faults.
+pub fn settled(stage: &Stage) -> Result<(), Violation> {
+    let checks: [(&'static str, Result<(), String>); 5] = [
         ("in the end every daemon runs and is paired", daemons_run(stage)),
         ("in the end every server is as its process allows", servers_settled(stage)),
         ("in the end every command has its result", commands_done(stage)),
         ("in the end no event waits", events_delivered(stage)),
         ("in the end no process is left over", nothing_left(stage)),
-        ("the scenario's own end", own(scenario, stage)),
     ];
     for (invariant, outcome) in checks {
         outcome.map_err(|detail| Violation { invariant, detail })?;
@@ -84,11 +90,7 @@ fn servers_settled(stage: &Stage) -> Result<(), String> {
 }
 
 fn commands_done(stage: &Stage) -> Result<(), String> {
-    let open = stage
-        .backend
-        .commands
-        .iter()
-        .find(|command| !matches!(command.status.as_str(), "completed" | "failed"));
+    let open = stage.backend.commands.iter().find(|command| !command.is_final());
     open.map_or(Ok(()), |command| {
         Err(format!(
             "{} is {} after {} deliveries",
@@ -106,11 +108,13 @@ fn events_delivered(stage: &Stage) -> Result<(), String> {
         }
     }
     // A satellite that was never killed told of every crash exactly once.
-    if stage.satellites.iter().all(|satellite| satellite.boot == 1) {
+    let rows = stage.backend.satellites.values();
+    let all_taken = rows.into_iter().all(|row| row.ledger.refused.is_empty());
+    if all_taken && stage.satellites.iter().all(|satellite| satellite.boot == 1) {
         let all = stage.satellites.iter().flat_map(|satellite| satellite.crashes.values());
         let crashes: u64 = all.sum();
         let told = stage.backend.events_of("mcp.server.crashed");
-        if told as u64 != crashes {
+        if told != crashes {
             return Err(format!("{crashes} crashes, {told} crash events"));
         }
     }
@@ -161,14 +165,17 @@ fn own(scenario: Scenario, stage: &Stage) -> Result<(), String> {
             wrong("no daemon was ever started again")
         }
         Scenario::Outage => {
-            let beats =
-                stage.backend.satellites.values().map(|row| row.heartbeats.len()).sum::<usize>();
+            let beats = stage.backend.satellites.values().map(|row| row.heartbeats).sum::<u64>();
             if stage.satellites.iter().all(|satellite| satellite.crashes.is_empty()) {
                 return wrong("nothing crashed during the outage");
             }
             // 110 of 120 minutes, two a minute.
             if beats < 200 { wrong("heartbeats are missing beyond the outage") } else { Ok(()) }
         }
-        Scenario::Pairing | Scenario::KilledDaemon | Scenario::Storm => Ok(()),
+        Scenario::Pairing
+        | Scenario::KilledDaemon
+        | Scenario::Storm
+        | Scenario::Swarm
+        | Scenario::Quiet => Ok(()),
     }
 }

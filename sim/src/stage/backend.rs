@@ -1,10 +1,18 @@
 //! A model of the Backend: naive on purpose, it knows the wire and keeps what arrived.
 
+mod commands;
+mod events;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use satellite_core::http::{HttpAnswer, HttpRequest, Method};
 use satellite_core::time::Timestamp;
 use serde_json::{Value, json};
+
+pub use commands::Command;
+pub use events::{Ledger, Stored};
+
+use super::SECRET;
 
 /// What the Backend does with a request.
 #[derive(Debug)]
@@ -13,6 +21,17 @@ pub enum Reply {
     Now(HttpAnswer),
     /// It holds a poll until there is a command, or until this moment.
     Held(Timestamp),
+    /// It ends without an answer.
+    Died,
+}
+
+/// When the Backend ends, as seen from its next write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doom {
+    /// Before it: nothing of the request is kept.
+    BeforeWrite,
+    /// After it: everything is kept, nobody hears of it.
+    AfterWrite,
 }
 
 /// A satellite's row.
@@ -24,25 +43,10 @@ pub struct Row {
     pub api_key: String,
     /// How often it was registered.
     pub registrations: u64,
-    /// When its heartbeats arrived.
-    pub heartbeats: Vec<Timestamp>,
-    /// When its polls arrived.
-    pub polls: Vec<Timestamp>,
-}
-
-/// A command's row.
-#[derive(Clone, Debug)]
-pub struct Command {
-    /// As a poll delivers it.
-    pub body: Value,
-    /// Which satellite it is for.
-    pub satellite: String,
-    /// `pending`, `acknowledged`, `completed` or `failed`.
-    pub status: String,
-    /// How often a final result arrived.
-    pub results: u64,
-    /// How often it was delivered.
-    pub attempts: u64,
+    /// How many of its heartbeats arrived.
+    pub heartbeats: u64,
+    /// Its events.
+    pub ledger: Ledger,
 }
 
 /// The model.
@@ -58,25 +62,36 @@ pub struct ModelBackend {
     pub servers: BTreeMap<String, Value>,
     /// Grows with each change of the configuration.
     pub version: u64,
-    /// Stored events by satellite and event id, with their data.
-    pub events: BTreeMap<(String, String), Value>,
-    /// Events that had no id of their own, as they arrived.
-    pub unnamed_events: Vec<Value>,
-    /// Deliveries of events that were already stored.
-    pub repeated_events: u64,
-    /// Whether it listens.
+    /// Distinct events stored, by type.
+    pub kinds: BTreeMap<String, u64>,
+    /// Whether it is away.
     pub is_down: bool,
+    /// Whether it hands out no commands.
+    pub in_maintenance: bool,
     /// A status every request gets instead of its answer, and the `Retry-After` with it.
     pub trouble: Option<(u16, Option<u64>)>,
     /// Capabilities it grants.
     pub grants: BTreeSet<&'static str>,
+    /// Whether it knows the scope-aware path of polls.
+    pub is_flat: bool,
+    /// Requests that wrote something.
+    pub writes: u64,
+    /// Whether the next write is its last.
+    pub doom: Option<Doom>,
+    /// The write of this number is its last.
+    pub doom_at: Option<(u64, Doom)>,
+    /// All commands before this one have ended.
+    first_open: usize,
+    /// Events stored since they were last looked at.
+    pub fresh: Vec<Stored>,
 }
 
 fn answer(status: u16, body: &Value) -> HttpAnswer {
     HttpAnswer { status, body: body.to_string().into_bytes(), ..HttpAnswer::default() }
 }
 
-fn refused(status: u16, error: &str) -> HttpAnswer {
+/// A refusal, as the wire spells it.
+pub fn refused(status: u16, error: &str) -> HttpAnswer {
     answer(status, &json!({"success": false, "error": error, "message": error}))
 }
 
@@ -89,30 +104,49 @@ impl ModelBackend {
             return Reply::Now(reply);
         }
         let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
-        let body: Value =
-            serde_json::from_slice(request.body.as_deref().unwrap_or(b"null")).unwrap_or_default();
-        let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-        let reply = match (request.method, segments.as_slice()) {
-            (Method::Get, ["api", "health"]) => answer(200, &json!({"status": "ok"})),
-            (Method::Post, ["api", "satellites", "register"]) => self.register(request, &body),
-            (Method::Get, ["api", "satellites", "global", id, "commands"]) => {
-                return self.poll(now, request, id, query);
+        let mut segments = path.split('/').skip(2);
+        let route = [(); 4].map(|()| segments.next().unwrap_or_default());
+        let body = request.body.as_deref().unwrap_or(b"null");
+        match (request.method, route) {
+            (Method::Get, ["health", "", ..]) => Reply::Now(answer(200, &json!({"status": "ok"}))),
+            (Method::Post, ["satellites", "register", "", _]) => {
+                self.write(|backend| backend.register(request, body))
             }
-            (method, ["api", "satellites", id, what]) => {
-                if !self.may(request, id) {
-                    return Reply::Now(refused(401, "invalid_api_key"));
-                }
-                match (method, *what) {
-                    (Method::Post, "heartbeat") => self.heartbeat(now, id),
-                    (Method::Get, "config") => self.config(request),
-                    (Method::Post, "events") => self.store_events(id, &body),
-                    (Method::Post, "command-result") => self.result(id, &body),
-                    _ => refused(404, "not_found"),
-                }
+            (Method::Get, ["satellites", "global", id, "commands"]) if !self.is_flat => {
+                self.poll(now, request, id, query)
             }
-            _ => refused(404, "not_found"),
-        };
-        Reply::Now(reply)
+            (Method::Get, ["satellites", id, "commands", ""]) if id != "global" => {
+                self.poll(now, request, id, query)
+            }
+            (_, ["satellites", id, _, ""]) if !self.may(request, id) => {
+                Reply::Now(refused(401, "invalid_api_key"))
+            }
+            (Method::Get, ["satellites", _, "config", ""]) => Reply::Now(self.config(request)),
+            (Method::Post, ["satellites", id, what, ""]) => match what {
+                "heartbeat" => self.write(|backend| backend.heartbeat(id)),
+                "events" => self.write(|backend| backend.store_events(id, body)),
+                "command-result" => self.write(|backend| backend.result(now, id, body)),
+                _ => Reply::Now(refused(404, "not_found")),
+            },
+            _ => Reply::Now(refused(404, "not_found")),
+        }
+    }
+
+    /// Carries out a write, unless the Backend ends first; its end may also keep the answer back.
+    fn write(&mut self, change: impl FnOnce(&mut ModelBackend) -> HttpAnswer) -> Reply {
+        self.writes += 1;
+        let mut doom = self.doom.take();
+        if let Some((at, planned)) = self.doom_at
+            && at == self.writes
+        {
+            self.doom_at = None;
+            doom = Some(planned);
+        }
+        if doom == Some(Doom::BeforeWrite) {
+            return Reply::Died;
+        }
+        let reply = change(self);
+        if doom.is_some() { Reply::Died } else { Reply::Now(reply) }
     }
 
     /// Whether a request carries the key of the satellite in its path.
@@ -121,7 +155,8 @@ impl ModelBackend {
         self.satellites.get(id).is_some_and(|row| key == Some(row.api_key.as_str()))
     }
 
-    fn register(&mut self, request: &HttpRequest, body: &Value) -> HttpAnswer {
+    fn register(&mut self, request: &HttpRequest, body: &[u8]) -> HttpAnswer {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let token = request.bearer.as_ref().map(|bearer| bearer.expose()).unwrap_or_default();
         match self.tokens.get_mut(token) {
             Some(used) if !*used => *used = true,
@@ -134,7 +169,11 @@ impl ModelBackend {
         let row = self.satellites.entry(id.clone()).or_default();
         row.name = name;
         row.registrations += 1;
-        row.api_key = format!("deploystack_satellite_api_global_{:0>32}", row.registrations);
+        row.api_key = format!(
+            "deploystack_satellite_api_global_{SECRET}{:0>26}{}",
+            id.trim_start_matches("sat_"),
+            row.registrations
+        );
         answer(
             200,
             &json!({"success": true, "message": "registered", "satellite": {
@@ -143,9 +182,9 @@ impl ModelBackend {
         )
     }
 
-    fn heartbeat(&mut self, now: Timestamp, id: &str) -> HttpAnswer {
+    fn heartbeat(&mut self, id: &str) -> HttpAnswer {
         if let Some(row) = self.satellites.get_mut(id) {
-            row.heartbeats.push(now);
+            row.heartbeats += 1;
         }
         answer(200, &json!({"success": true, "message": "ok", "capabilities": self.grants}))
     }
@@ -170,89 +209,12 @@ impl ModelBackend {
         if !self.may(request, id) {
             return Reply::Now(refused(401, "invalid_api_key"));
         }
-        if let Some(row) = self.satellites.get_mut(id) {
-            row.polls.push(now);
-        }
         let wait =
             query.split('&').find_map(|pair| pair.strip_prefix("wait=")?.parse::<u64>().ok());
-        match wait.filter(|wait| *wait > 0 && !self.has_pending(id)) {
+        match wait.filter(|wait| *wait > 0 && !self.has_pending(now, id)) {
             Some(wait) => Reply::Held(now.after(wait * 1_000)),
-            None => Reply::Now(self.deliver(id)),
+            None => self.deliver(now, id),
         }
-    }
-
-    /// Whether a command waits for a satellite.
-    pub fn has_pending(&self, id: &str) -> bool {
-        self.commands.iter().any(|command| command.satellite == id && command.status == "pending")
-    }
-
-    /// The commands that wait, as the answer to a poll. They stay pending until acknowledged.
-    pub fn deliver(&mut self, id: &str) -> HttpAnswer {
-        let mut delivered = Vec::new();
-        let waiting =
-            self.commands.iter_mut().filter(|c| c.satellite == id && c.status == "pending");
-        for command in waiting.take(10) {
-            command.attempts += 1;
-            delivered.push(command.body.clone());
-        }
-        let (mode, next) = if delivered.is_empty() { ("slow", 60) } else { ("immediate", 2) };
-        answer(
-            200,
-            &json!({"commands": delivered, "polling_mode": mode, "next_poll_interval": next}),
-        )
-    }
-
-    fn result(&mut self, id: &str, body: &Value) -> HttpAnswer {
-        let status = body["status"].as_str().unwrap_or_default();
-        let command = self
-            .commands
-            .iter_mut()
-            .find(|command| command.satellite == id && command.body["id"] == body["command_id"]);
-        let Some(command) = command else { return refused(404, "unknown_command") };
-        let is_final = matches!(status, "completed" | "failed");
-        if is_final {
-            command.results += 1;
-        }
-        if is_final || !matches!(command.status.as_str(), "completed" | "failed") {
-            command.status = status.to_string();
-        }
-        answer(200, &json!({"success": true, "message": "ok"}))
-    }
-
-    fn store_events(&mut self, id: &str, body: &Value) -> HttpAnswer {
-        let events = body["events"].as_array().cloned().unwrap_or_default();
-        if events.is_empty() || events.len() > 100 {
-            return refused(400, "bad_batch");
-        }
-        let mut ids = Vec::new();
-        for event in events {
-            match event["id"].as_str() {
-                Some(event_id) => {
-                    ids.push(event_id.to_string());
-                    let key = (id.to_string(), event_id.to_string());
-                    if self.events.insert(key, event).is_some() {
-                        self.repeated_events += 1;
-                    }
-                }
-                None => self.unnamed_events.push(event),
-            }
-        }
-        answer(
-            200,
-            &json!({"success": true, "processed": ids.len(), "failed": 0, "event_ids": ids}),
-        )
-    }
-
-    /// Puts a command in a satellite's queue.
-    pub fn command(&mut self, satellite: &str, kind: &str, payload: &Value) {
-        let id = format!("cmd_{}", self.commands.len());
-        self.commands.push(Command {
-            body: json!({"id": id, "command_type": kind, "priority": "immediate", "payload": payload}),
-            satellite: satellite.to_string(),
-            status: String::from("pending"),
-            results: 0,
-            attempts: 0,
-        });
     }
 
     /// Adds a stdio server whose process behaves as `behaviour` says, or changes it.
@@ -266,7 +228,7 @@ impl ModelBackend {
                 "installation_name": slug, "transport_type": "stdio", "enabled": true,
                 "user_id": "u1", "user_slug": "u1", "instance_status": "provisioning",
                 "requires_oauth": false, "source": "manual", "command": "node",
-                "args": [behaviour], "env": {}}),
+                "args": [behaviour], "env": {"API_TOKEN": format!("{SECRET}-of-{slug}")}}),
         );
     }
 
@@ -276,9 +238,14 @@ impl ModelBackend {
         self.servers.remove(&format!("{slug}-acme-u1-i-{slug}"));
     }
 
-    /// Stored events of one type.
-    pub fn events_of(&self, kind: &str) -> usize {
-        let named = self.events.values().filter(|event| event["type"] == kind).count();
-        named + self.unnamed_events.iter().filter(|event| event["type"] == kind).count()
+    /// Distinct events of one type that were stored.
+    pub fn events_of(&self, kind: &str) -> u64 {
+        self.kinds.get(kind).copied().unwrap_or_default()
+    }
+
+    /// The satellite of a name.
+    pub fn named(&self, name: &str) -> Option<(&str, &Row)> {
+        let found = self.satellites.iter().find(|(_, row)| row.name == name);
+        found.map(|(id, row)| (id.as_str(), row))
     }
 }

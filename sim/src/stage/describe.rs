@@ -1,10 +1,15 @@
-//! Events and effects as one line of text, for traces. Bodies are shown whole: two runs that differ
-//! anywhere must differ here.
+//! Events and effects as one line of text, for traces, and as a number, for their digest. Bodies are
+//! shown whole, but for the Backend's secrets: two runs that differ anywhere must differ here.
 
-use satellite_core::control::{Effect, Event};
+use std::hash::{Hash, Hasher};
+
+use satellite_core::control::{Effect, Event, Record};
 use satellite_core::heartbeat;
 use satellite_core::http::{HttpAnswer, HttpFailure, HttpRequest};
 use satellite_core::{Machine, Verdict};
+
+use super::SECRET;
+use crate::trace::Digest;
 
 /// An event of the control machine.
 pub fn event(event: &Event) -> String {
@@ -15,6 +20,7 @@ pub fn event(event: &Event) -> String {
         Event::HeartbeatAnswered { answer: whole } => {
             format!("heartbeat answered: {}", answer(whole))
         }
+        Event::Started(_) => String::from("started"),
         other => format!("{other:?}"),
     }
 }
@@ -24,6 +30,12 @@ pub fn effect(effect: &Effect) -> String {
     match effect {
         Effect::Send { request, http } => {
             format!("send {:?}#{}: {}", request.channel, request.number, self::request(http))
+        }
+        Effect::Persist(Record::Journal { bytes, sync }) => {
+            format!("append to the journal, sync {sync}: {}", String::from_utf8_lossy(bytes))
+        }
+        Effect::Persist(Record::JournalRewrite(bytes)) => {
+            format!("rewrite the journal: {}", String::from_utf8_lossy(bytes))
         }
         Effect::Persist(record) => format!("persist {}", record.name()),
         other => format!("{other:?}"),
@@ -48,6 +60,7 @@ pub fn heartbeat_effect(effect: &heartbeat::Effect) -> String {
         heartbeat::Effect::Send { request, http } => {
             format!("send {:?}#{}: {}", request.channel, request.number, self::request(http))
         }
+        heartbeat::Effect::Answered(_) => String::from("tell the control machine"),
         other => format!("{other:?}"),
     }
 }
@@ -60,9 +73,25 @@ pub fn request(http: &HttpRequest) -> String {
 
 fn answer(answer: &Result<HttpAnswer, HttpFailure>) -> String {
     match answer {
-        Ok(answer) => format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body)),
+        Ok(answer) => {
+            let body = String::from_utf8_lossy(&answer.body);
+            without_secrets(&format!("{} {body}", answer.status))
+        }
         Err(failure) => failure.to_string(),
     }
+}
+
+/// What the Backend said with every secret cut out: what begins with the mark that all of them
+/// bear. What a daemon says is shown as it is; an invariant looks for the mark.
+fn without_secrets(text: &str) -> String {
+    let mut parts = text.split(SECRET);
+    let mut clean = parts.next().map(String::from).unwrap_or_default();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "-_".contains(c));
+        clean.push_str("[secret]");
+        clean.push_str(rest);
+    }
+    clean
 }
 
 /// A verdict.
@@ -78,4 +107,71 @@ pub fn verdict(verdict: Verdict) -> String {
 /// What a machine waits for.
 pub fn deadline<M: Machine>(machine: &M) -> &'static str {
     machine.next_deadline().map_or("nothing", |deadline| deadline.why)
+}
+
+/// Adds an event to a digest. What the world says is what the digest is about: the rest follows.
+pub fn digest_event(event: &Event, digest: &mut Digest) {
+    digest.write(event.name().as_bytes());
+    if let Event::Answered { request, answer } = event {
+        digest.write_u64(request.number);
+        digest_answer(answer, digest);
+    }
+}
+
+/// Adds an answer to a digest.
+pub fn digest_answer(answer: &Result<HttpAnswer, HttpFailure>, digest: &mut Digest) {
+    match answer {
+        Ok(answer) => {
+            digest.write_u64(answer.elapsed_ms << 16 | u64::from(answer.status));
+            digest.write(&answer.body);
+        }
+        Err(failure) => std::mem::discriminant(failure).hash(digest),
+    }
+}
+
+/// Adds a request to a digest.
+pub fn digest_request(http: &HttpRequest, digest: &mut Digest) {
+    digest.write(http.path.as_bytes());
+    digest.write(http.body.as_deref().unwrap_or_default());
+}
+
+/// Adds an effect of the control machine to a digest.
+pub fn digest_effect(effect: &Effect, digest: &mut Digest) {
+    std::mem::discriminant(effect).hash(digest);
+    match effect {
+        Effect::Send { http, .. } => digest_request(http, digest),
+        Effect::Spawn { incarnation, .. }
+        | Effect::Terminate { incarnation, .. }
+        | Effect::Relist { incarnation, .. } => digest.write_u64(incarnation.0),
+        Effect::Log(line) => digest.write(line.msg.as_bytes()),
+        Effect::Persist(record) => {
+            digest.write(record.name().as_bytes());
+            if let Record::Journal { bytes, .. } | Record::JournalRewrite(bytes) = record {
+                digest.write(bytes);
+            }
+        }
+        Effect::Exit(exit) => digest.write_u64(u64::from(exit.code)),
+    }
+}
+
+/// Adds a verdict to a digest.
+pub fn digest_verdict(verdict: Verdict, digest: &mut Digest) {
+    match verdict {
+        Verdict::Moved => digest.write_u64(1),
+        Verdict::Handled => digest.write_u64(2),
+        Verdict::Ignored(why) => digest.write(why.as_bytes()),
+        Verdict::Refused(why) => digest.write(why.as_str().as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_cut_out_and_what_stands_around_it_stays() {
+        let text = format!(r#"{{"key":"{SECRET}01-a_b","more":"{SECRET}"}}"#);
+        assert_eq!(without_secrets(&text), r#"{"key":"[secret]","more":"[secret]"}"#);
+        assert_eq!(without_secrets("nothing"), "nothing");
+    }
 }

@@ -1,131 +1,212 @@
-//! What must be true after every step. One function per property.
+//! What must be true after every step. One function per property, counted each time it is looked at.
+//!
+//! What a step did not touch has not changed, so only that is looked at anew: after a word to a
+//! daemon its processes and views, after a request its pace, after an event at the Backend its place
+//! in the row.
+
+mod commands;
+mod events;
+mod polling;
+mod processes;
+mod secrets;
+mod views;
 
 use std::collections::BTreeMap;
 
-use satellite_core::id::InstanceKey;
-use satellite_core::view::InstanceStatus;
-
 use super::{Stage, Violation};
+pub use polling::Pace;
 
-type Check = fn(&Stage) -> Result<(), String>;
-
-/// Every invariant, by name.
-const ALL: [(&str, Check); 8] = [
-    ("an instance has at most one process", one_process_per_instance),
-    ("a process has an instance", processes_have_instances),
-    ("calls go only to a process that runs", ready_means_running),
-    ("one poll at a time", one_poll_at_a_time),
-    ("a satellite is paired once", paired_once),
-    ("a command has one result", one_result_per_command),
-    ("an online server has an online instance", servers_follow_instances),
-    ("the outbox keeps its bound", outbox_is_bounded),
-];
-
-/// Checks all of them; the first that does not hold is the answer.
-pub fn check(stage: &Stage) -> Result<(), Violation> {
-    if let Some(broken) = &stage.observer.broken {
-        return Err(broken.clone());
-    }
-    for (invariant, holds) in ALL {
-        holds(stage).map_err(|detail| Violation { invariant, detail })?;
-    }
-    Ok(())
+/// A property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Invariant {
+    /// An instance has at most one process.
+    OneProcessPerInstance,
+    /// A process has an instance.
+    ProcessHasInstance,
+    /// Calls go only to a process that runs.
+    ReadyMeansRunning,
+    /// A command that cannot be repeated takes effect once.
+    OneEffectPerCommand,
+    /// A command has one result.
+    OneResultPerCommand,
+    /// An event is stored once, or named in a gap.
+    EventOnceOrInGap,
+    /// Event numbers have no holes.
+    NumbersWithoutHoles,
+    /// An event sent again is the same event.
+    EventKeepsItsId,
+    /// The heartbeat says what the view says.
+    HeartbeatAgrees,
+    /// An online server has an online instance, and no other has.
+    ServerFollowsInstances,
+    /// The statuses that the Backend was told are those of the view.
+    StatusesAgree,
+    /// What waits is bounded.
+    QueuesBounded,
+    /// One poll at a time.
+    OnePollAtATime,
+    /// Polls keep the interval they were told, and its limits.
+    PollInterval,
+    /// After a failure there is a pause, within its limits.
+    PauseAfterFailure,
+    /// Heartbeats come every 30 seconds.
+    HeartbeatOnTime,
+    /// A pairing uses one token.
+    PairedOnce,
+    /// No secret in a log line.
+    NoSecretInLogs,
+    /// No secret in the journal.
+    NoSecretInJournal,
+    /// No secret in the trace.
+    NoSecretInTrace,
+    /// Time goes on.
+    TimeGoesOn,
+    /// When faults have ended, everything comes right.
+    Converges,
 }
 
-fn one_process_per_instance(stage: &Stage) -> Result<(), String> {
-    for (index, satellite) in stage.satellites.iter().enumerate() {
-        if satellite.control.is_none() {
-            continue;
-        }
-        let mut seen: BTreeMap<&InstanceKey, u32> = BTreeMap::new();
-        for (key, process) in stage.processes.of(index) {
-            if let Some(other) = seen.insert(key, process.pid) {
-                return Err(format!("{}: {key} has {other} and {}", satellite.name, process.pid));
-            }
-        }
-    }
-    Ok(())
-}
+impl Invariant {
+    /// All of them.
+    pub const ALL: [Invariant; 22] = [
+        Invariant::OneProcessPerInstance,
+        Invariant::ProcessHasInstance,
+        Invariant::ReadyMeansRunning,
+        Invariant::OneEffectPerCommand,
+        Invariant::OneResultPerCommand,
+        Invariant::EventOnceOrInGap,
+        Invariant::NumbersWithoutHoles,
+        Invariant::EventKeepsItsId,
+        Invariant::HeartbeatAgrees,
+        Invariant::ServerFollowsInstances,
+        Invariant::StatusesAgree,
+        Invariant::QueuesBounded,
+        Invariant::OnePollAtATime,
+        Invariant::PollInterval,
+        Invariant::PauseAfterFailure,
+        Invariant::HeartbeatOnTime,
+        Invariant::PairedOnce,
+        Invariant::NoSecretInLogs,
+        Invariant::NoSecretInJournal,
+        Invariant::NoSecretInTrace,
+        Invariant::TimeGoesOn,
+        Invariant::Converges,
+    ];
 
-fn processes_have_instances(stage: &Stage) -> Result<(), String> {
-    for (index, satellite) in stage.satellites.iter().enumerate() {
-        let Some(control) = &satellite.control else { continue };
-        let view = control.view();
-        let own = stage.processes.of(index).filter(|(_, process)| process.boot == satellite.boot);
-        for (key, process) in own {
-            if !view.instances.contains_key(key) {
-                let name = &satellite.name;
-                return Err(format!("{name}: {} runs for {key}, which is gone", process.pid));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn ready_means_running(stage: &Stage) -> Result<(), String> {
-    for (index, satellite) in stage.satellites.iter().enumerate() {
-        let Some(control) = &satellite.control else { continue };
-        for (key, instance) in &control.view().instances {
-            let Some(incarnation) = instance.ready else { continue };
-            if stage.processes.find(index, key, incarnation, satellite.boot).is_none() {
-                return Err(format!("{}: {key} is ready without a process", satellite.name));
-            }
-            if instance.status == InstanceStatus::PermanentlyFailed {
-                return Err(format!("{}: {key} is ready and permanently failed", satellite.name));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn one_poll_at_a_time(stage: &Stage) -> Result<(), String> {
-    let many = stage.satellites.iter().find(|satellite| satellite.polls_in_flight > 1);
-    many.map_or(Ok(()), |s| Err(format!("{} has {} polls in flight", s.name, s.polls_in_flight)))
-}
-
-fn paired_once(stage: &Stage) -> Result<(), String> {
-    let twice = stage.backend.satellites.values().find(|row| row.registrations > 1);
-    twice.map_or(Ok(()), |row| {
-        Err(format!("{} was registered {} times", row.name, row.registrations))
-    })
-}
-
-fn one_result_per_command(stage: &Stage) -> Result<(), String> {
-    // A result whose answer was lost is sent again: it is the effect that must come once. That a
-    // command is completed at all is each scenario's end.
-    for command in &stage.backend.commands {
-        if command.results > 0 && !matches!(command.status.as_str(), "completed" | "failed") {
-            return Err(format!("{} has a result and is {}", command.body["id"], command.status));
-        }
-    }
-    Ok(())
-}
-
-fn servers_follow_instances(stage: &Stage) -> Result<(), String> {
-    use satellite_core::view::ServerStatus;
-    for satellite in &stage.satellites {
-        let Some(control) = &satellite.control else { continue };
-        let view = control.view();
-        for (id, server) in &view.servers {
-            let online = view
-                .instances
-                .iter()
-                .any(|(key, i)| key.installation == *id && i.status == InstanceStatus::Online);
-            if online != (server.status == ServerStatus::Online) {
-                return Err(format!("{}: server {id} is {:?}", satellite.name, server.status));
-            }
+    /// What it says.
+    pub fn name(self) -> &'static str {
+        match self {
+            Invariant::OneProcessPerInstance => "an instance has at most one process",
+            Invariant::ProcessHasInstance => "a process has an instance",
+            Invariant::ReadyMeansRunning => "calls go only to a process that runs",
+            Invariant::OneEffectPerCommand => "a command takes effect once",
+            Invariant::OneResultPerCommand => "a command has one result",
+            Invariant::EventOnceOrInGap => "an event is stored once or named in a gap",
+            Invariant::NumbersWithoutHoles => "event numbers have no holes",
+            Invariant::EventKeepsItsId => "an event sent again is the same event",
+            Invariant::HeartbeatAgrees => "the heartbeat says what the view says",
+            Invariant::ServerFollowsInstances => "an online server has an online instance",
+            Invariant::StatusesAgree => "statuses told by events are those of the view",
+            Invariant::QueuesBounded => "what waits is bounded",
+            Invariant::OnePollAtATime => "one poll at a time",
+            Invariant::PollInterval => "polls keep their interval",
+            Invariant::PauseAfterFailure => "a failure is followed by a pause",
+            Invariant::HeartbeatOnTime => "heartbeats come every 30 seconds",
+            Invariant::PairedOnce => "a pairing uses one token",
+            Invariant::NoSecretInLogs => "no secret in a log line",
+            Invariant::NoSecretInJournal => "no secret in the journal",
+            Invariant::NoSecretInTrace => "no secret in the trace",
+            Invariant::TimeGoesOn => "time goes on",
+            Invariant::Converges => "without faults everything comes right",
         }
     }
-    Ok(())
 }
 
-fn outbox_is_bounded(stage: &Stage) -> Result<(), String> {
-    for satellite in &stage.satellites {
-        let Some(control) = &satellite.control else { continue };
-        let outbox = control.view().outbox;
-        if outbox.waiting > outbox.capacity {
-            return Err(format!("{}: {} of {}", satellite.name, outbox.waiting, outbox.capacity));
+/// How often each invariant was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evaluations([u64; Invariant::ALL.len()]);
+
+impl Evaluations {
+    /// All of another run.
+    pub fn merge(&mut self, other: &Evaluations) {
+        for (mine, others) in self.0.iter_mut().zip(other.0) {
+            *mine += others;
         }
     }
-    Ok(())
+
+    /// Each invariant and how often it was looked at.
+    pub fn counts(&self) -> impl Iterator<Item = (Invariant, u64)> {
+        Invariant::ALL.into_iter().map(|invariant| (invariant, self.0[invariant as usize]))
+    }
+}
+
+/// What the invariants remember between steps.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// How often each was looked at.
+    pub evaluations: Evaluations,
+    /// The first that did not hold.
+    pub broken: Option<Violation>,
+    /// The pace of each satellite's requests.
+    pub(super) paces: BTreeMap<usize, Pace>,
+    /// How often the work of each command began.
+    begun: BTreeMap<String, u64>,
+    /// The revision of each satellite's view that was looked at last.
+    seen: BTreeMap<usize, (u64, u64, u64)>,
+}
+
+impl Watch {
+    /// Counts an evaluation, and keeps what was wrong.
+    pub fn holds(&mut self, invariant: Invariant, outcome: Result<(), String>) {
+        self.evaluations.0[invariant as usize] += 1;
+        if let (Err(detail), None) = (outcome, &self.broken) {
+            self.broken = Some(Violation { invariant: invariant.name(), detail });
+        }
+    }
+}
+
+/// Looks at everything that a step may have changed about a satellite and about the Backend.
+pub fn after_step(stage: &mut Stage, satellite: Option<usize>) {
+    stage.watch.holds(Invariant::TimeGoesOn, Ok(()));
+    if !stage.backend.fresh.is_empty() {
+        events::stored(stage);
+    }
+    let Some(index) = satellite else { return };
+    let Some(subject) = stage.satellites.get(index) else { return };
+    let Some(control) = &subject.control else { return };
+    let now = (control.view().revision, subject.boot, stage.processes.changes());
+    if stage.watch.seen.insert(index, now) == Some(now) {
+        return;
+    }
+    let outcomes = [
+        (Invariant::OneProcessPerInstance, processes::one_per_instance(stage, index)),
+        (Invariant::ProcessHasInstance, processes::have_instances(stage, index)),
+        (Invariant::ReadyMeansRunning, processes::ready_means_running(stage, index)),
+        (Invariant::ServerFollowsInstances, views::servers_follow_instances(stage, index)),
+        (Invariant::QueuesBounded, views::queues_are_bounded(stage, index)),
+    ];
+    for (invariant, outcome) in outcomes {
+        stage.watch.holds(invariant, outcome);
+    }
+    if let Some(outcome) = views::statuses_agree(stage, index) {
+        stage.watch.holds(Invariant::StatusesAgree, outcome);
+    }
+}
+
+pub(super) use commands::{begun, results};
+pub(super) use secrets::{journalled, logged, traced};
+pub(super) use views::heartbeat;
+
+/// A pairing uses one token: what the Backend has registered is at most what was handed out.
+pub(super) fn paired_once(stage: &mut Stage, satellite: usize) {
+    let Some(subject) = stage.satellites.get(satellite) else { return };
+    let registered = stage.backend.named(&subject.name).map_or(0, |(_, row)| row.registrations);
+    let outcome = if registered > subject.tokens {
+        Err(format!(
+            "{} was registered {registered} times, with {} tokens",
+            subject.name, subject.tokens
+        ))
+    } else {
+        Ok(())
+    };
+    stage.watch.holds(Invariant::PairedOnce, outcome);
 }

@@ -2,38 +2,9 @@
 //! when, whether more than once, and what comes back.
 
 use satellite_core::random::Random;
+use satellite_core::time::{MINUTE, SECOND};
 
-/// How likely each fault is, in thousandths.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// Nothing arrives; the client waits for its time-out.
-    pub lost: u64,
-    /// The connection is refused at once.
-    pub refused: u64,
-    /// The Backend acts on the request, the answer is lost.
-    pub unanswered: u64,
-    /// The Backend acts on the request, the answer breaks off.
-    pub cut: u64,
-    /// A proxy on the way sends the request twice.
-    pub doubled: u64,
-    /// Most extra milliseconds each way, beyond the ordinary 1 to 40.
-    pub delay_max_ms: u64,
-}
-
-impl Faults {
-    /// A bad day, drawn anew for each run: which faults occur, and how often.
-    pub fn draw(random: &mut Random) -> Faults {
-        let mut rate = || if random.chance(1, 2) { random.below(120) } else { 0 };
-        Faults {
-            lost: rate(),
-            refused: rate(),
-            unanswered: rate(),
-            cut: rate(),
-            doubled: rate(),
-            delay_max_ms: if random.chance(1, 3) { 12_000 } else { 200 },
-        }
-    }
-}
+use super::faults::{Fault, Rates};
 
 /// What becomes of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +20,8 @@ pub enum Fate {
     Delivered {
         /// Milliseconds on the way there.
         there_ms: u64,
-        /// Whether it arrives twice.
-        twice: bool,
+        /// Milliseconds after its arrival at which it arrives once more.
+        again_ms: Option<u64>,
         /// The answer's fate.
         back: Back,
     },
@@ -77,46 +48,53 @@ pub enum Back {
 #[derive(Debug)]
 pub struct Network {
     random: Random,
-    /// The faults of this run.
-    pub faults: Faults,
     /// Whether satellites and Backend are cut off from each other: everything is lost.
     pub is_partitioned: bool,
 }
 
 impl Network {
-    /// A network without faults.
+    /// A network that is whole.
     pub fn new(random: Random) -> Network {
-        Network { random, faults: Faults::default(), is_partitioned: false }
+        Network { random, is_partitioned: false }
     }
 
-    /// Decides about a request.
-    pub fn fate(&mut self) -> Fate {
-        // Every request draws the same number of times, so that one fault does not shift others.
-        let (there, back) = (self.random.between(1, 40), self.random.between(1, 40));
-        let slow = self.random.below(self.faults.delay_max_ms.saturating_add(1));
-        let draw = self.random.below(1_000);
-        let twice = self.random.chance(self.faults.doubled, 1_000);
-        if self.is_partitioned {
+    /// Decides about a request, and says which faults it met.
+    pub fn fate(&mut self, rates: &Rates, mut met: impl FnMut(Fault)) -> Fate {
+        let random = &mut self.random;
+        let (mut there_ms, mut back_ms) = (random.between(1, 40), random.between(1, 40));
+        let mut strikes = |random: &mut Random, fault| {
+            let rate = rates.of(fault);
+            let strikes = rate > 0 && random.chance(rate, 10_000);
+            if strikes {
+                met(fault);
+            }
+            strikes
+        };
+        if self.is_partitioned || strikes(random, Fault::Loss) {
             return Fate::Lost;
         }
-        let faults = self.faults;
-        let mut bound = faults.lost;
-        if draw < bound {
-            return Fate::Lost;
+        if strikes(random, Fault::Refused) {
+            return Fate::Refused { after_ms: there_ms };
         }
-        bound += faults.refused;
-        if draw < bound {
-            return Fate::Refused { after_ms: there };
+        if strikes(random, Fault::Delay) {
+            there_ms += random.between(200, 6_000);
+            back_ms += random.between(200, 6_000);
         }
-        let there_ms = there + slow / 2;
-        let back_ms = back + slow / 2;
-        bound += faults.unanswered;
-        if draw < bound {
-            return Fate::Delivered { there_ms, twice, back: Back::Lost };
-        }
-        bound += faults.cut;
-        let back = if draw < bound { Back::Cut { back_ms } } else { Back::Whole { back_ms } };
-        Fate::Delivered { there_ms, twice, back }
+        let again_ms = if strikes(random, Fault::Duplicate) {
+            Some(random.between(1, 50))
+        } else if strikes(random, Fault::Reorder) {
+            Some(random.between(5 * SECOND, 10 * MINUTE))
+        } else {
+            None
+        };
+        let back = if strikes(random, Fault::OneWay) {
+            Back::Lost
+        } else if strikes(random, Fault::CutAnswer) {
+            Back::Cut { back_ms }
+        } else {
+            Back::Whole { back_ms }
+        };
+        Fate::Delivered { there_ms, again_ms, back }
     }
 }
 
@@ -128,9 +106,9 @@ mod tests {
     fn a_network_without_faults_delivers_everything_once() {
         let mut network = Network::new(Random::new(1));
         for _ in 0..1_000 {
-            let fate = network.fate();
+            let fate = network.fate(&Rates::default(), |fault| panic!("{fault:?}"));
             assert!(
-                matches!(fate, Fate::Delivered { twice: false, back: Back::Whole { .. }, .. }),
+                matches!(fate, Fate::Delivered { again_ms: None, back: Back::Whole { .. }, .. }),
                 "{fate:?}"
             );
         }
@@ -140,17 +118,19 @@ mod tests {
     fn a_partition_loses_everything() {
         let mut network = Network::new(Random::new(1));
         network.is_partitioned = true;
-        assert!((0..100).all(|_| network.fate() == Fate::Lost));
+        assert!((0..100).all(|_| network.fate(&Rates::default(), |_| {}) == Fate::Lost));
     }
 
     #[test]
     fn each_fault_comes_about_as_often_as_it_should() {
         let mut network = Network::new(Random::new(7));
-        network.faults = Faults { lost: 250, cut: 250, ..Faults::default() };
-        let fates: Vec<Fate> = (0..10_000).map(|_| network.fate()).collect();
+        let mut rates = Rates::default();
+        rates.set(Fault::Loss, 2_500);
+        rates.set(Fault::CutAnswer, 2_500);
+        let fates: Vec<Fate> = (0..10_000).map(|_| network.fate(&rates, |_| {})).collect();
         let lost = fates.iter().filter(|fate| **fate == Fate::Lost).count();
         let is_cut = |fate: &&Fate| matches!(fate, Fate::Delivered { back: Back::Cut { .. }, .. });
         let cut = fates.iter().filter(is_cut).count();
-        assert!((2_300..2_700).contains(&lost) && (2_300..2_700).contains(&cut), "{lost}, {cut}");
+        assert!((2_300..2_700).contains(&lost) && (1_750..2_000).contains(&cut), "{lost}, {cut}");
     }
 }

@@ -68,6 +68,10 @@ pub struct Process {
     pub boot: u64,
     /// How it behaves.
     pub behaviour: Behaviour,
+    /// Whether it takes the whole grace to end: it ignores SIGTERM, or what it started does.
+    pub is_slow: bool,
+    /// Whether it was told to end.
+    pub is_told: bool,
 }
 
 /// Every process of every satellite.
@@ -75,6 +79,7 @@ pub struct Process {
 pub struct Processes {
     running: BTreeMap<(usize, InstanceKey, Incarnation), Vec<Process>>,
     pids: u32,
+    changes: u64,
 }
 
 impl Processes {
@@ -86,23 +91,35 @@ impl Processes {
         incarnation: Incarnation,
         boot: u64,
         behaviour: Behaviour,
+        is_slow: bool,
     ) -> u32 {
         self.pids += 1;
-        let process = Process { pid: self.pids, boot, behaviour };
+        self.changes += 1;
+        let process = Process { pid: self.pids, boot, behaviour, is_slow, is_told: false };
         self.running.entry((satellite, key.clone(), incarnation)).or_default().push(process);
         self.pids
     }
 
+    /// How often processes have started or ended.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Ends the process with this id, if it runs; says whose it was.
-    pub fn end(&mut self, pid: u32) -> Option<(InstanceKey, Incarnation)> {
+    pub fn end(&mut self, pid: u32) -> Option<(InstanceKey, Incarnation, Process)> {
         let (place, processes) = self
             .running
             .iter_mut()
             .find(|(_, processes)| processes.iter().any(|process| process.pid == pid))?;
-        processes.retain(|process| process.pid != pid);
-        let (_, key, incarnation) = place.clone();
-        self.running.retain(|_, processes| !processes.is_empty());
-        Some((key, incarnation))
+        let which = processes.iter().position(|process| process.pid == pid)?;
+        let process = processes.remove(which);
+        let is_last = processes.is_empty();
+        let place = place.clone();
+        if is_last {
+            self.running.remove(&place);
+        }
+        self.changes += 1;
+        Some((place.1, place.2, process))
     }
 
     /// The process of one incarnation started by one boot.
@@ -115,6 +132,18 @@ impl Processes {
     ) -> Option<&Process> {
         let processes = self.running.get(&(satellite, key.clone(), incarnation))?;
         processes.iter().find(|process| process.boot == boot)
+    }
+
+    /// The same, to change it.
+    pub fn find_mut(
+        &mut self,
+        satellite: usize,
+        key: &InstanceKey,
+        incarnation: Incarnation,
+        boot: u64,
+    ) -> Option<&mut Process> {
+        let processes = self.running.get_mut(&(satellite, key.clone(), incarnation))?;
+        processes.iter_mut().find(|process| process.boot == boot)
     }
 
     /// Process ids of a satellite, by instance.

@@ -1,13 +1,19 @@
-//! A satellite of the stage: the control machine that ships, a disk, and a heartbeat.
+//! A satellite of the stage: the control machine that ships, a disk, a clock, and a heartbeat.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use satellite_core::Machine;
 use satellite_core::control::{Control, Record, Start};
 use satellite_core::credentials::Credentials;
 use satellite_core::heartbeat::Heartbeat;
 use satellite_core::id::InstallationId;
 use satellite_core::limits::Settings;
 use satellite_core::secret::Secret;
+use satellite_core::time::Timestamp;
+use satellite_core::view::View;
+
+use super::clock::Clock;
 
 /// What survives a killed daemon.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +24,8 @@ pub struct Disk {
     pub configuration: Option<Vec<u8>>,
     /// The journal.
     pub journal: Vec<u8>,
+    /// So many of its bytes outlive a power cut.
+    pub synced: usize,
 }
 
 impl Disk {
@@ -27,9 +35,28 @@ impl Disk {
             Record::Credentials(credentials) => self.credentials = Some(credentials),
             Record::Configuration(bytes) => self.configuration = Some(bytes),
             Record::Unpaired => self.credentials = None,
-            Record::Journal { bytes, sync: _ } => self.journal.extend_from_slice(&bytes),
-            Record::JournalRewrite(bytes) => self.journal = bytes,
+            Record::Journal { bytes, sync } => {
+                self.journal.extend_from_slice(&bytes);
+                if sync {
+                    self.synced = self.journal.len();
+                }
+            }
+            Record::JournalRewrite(bytes) => {
+                self.synced = bytes.len();
+                self.journal = bytes;
+            }
         }
+    }
+
+    /// Bytes that a power cut may take.
+    pub fn unsynced(&self) -> usize {
+        self.journal.len().saturating_sub(self.synced)
+    }
+
+    /// What a power cut leaves: what was synced, and so many bytes more.
+    pub fn lose_power(&mut self, kept: usize) {
+        self.journal.truncate(self.synced.saturating_add(kept));
+        self.synced = self.journal.len();
     }
 }
 
@@ -43,18 +70,37 @@ pub struct Satellite {
     pub heartbeat: Option<Heartbeat>,
     /// How often the daemon was started: words to an earlier one are not delivered.
     pub boot: u64,
+    /// How often its machine was started.
+    pub machine_boots: u64,
+    /// What time the daemon believes it is.
+    pub clock: Clock,
     /// Its disk.
     pub disk: Disk,
+    /// Whether its disk was ever full: events then went out without being on disk, and a daemon that
+    /// dies does not remember their numbers.
+    pub was_forgetful: bool,
+    /// Until when the disk is full.
+    pub disk_full_until: Timestamp,
+    /// Until when the machine sleeps.
+    pub asleep_until: Timestamp,
     /// The token it was given.
     pub token: String,
+    /// Tokens it was given in all.
+    pub tokens: u64,
     /// Whether the heartbeat knows the pairing.
     pub is_beating: bool,
-    /// Polls in flight.
-    pub polls_in_flight: u32,
+    /// Whether the daemon was told to end.
+    pub is_ending: bool,
+    /// Effects after which the daemon dies, if it is to; and whether the machine's power goes too.
+    pub fuse: Option<(u64, bool)>,
     /// Exit code of the daemon, once it ended by itself.
     pub exited: Option<u8>,
     /// Crashes it was told of, by installation.
     pub crashes: BTreeMap<InstallationId, u64>,
+    /// The view of the heartbeat that is being made.
+    pub sampled: Arc<View>,
+    /// When the control machine and the heartbeat next want the time, by the true clock.
+    pub due: [Option<Timestamp>; 2],
 }
 
 impl Satellite {
@@ -65,20 +111,31 @@ impl Satellite {
             control: None,
             heartbeat: None,
             boot: 0,
+            machine_boots: 0,
+            clock: Clock::new(Timestamp(0), Timestamp(0), 0),
             disk: Disk::default(),
+            was_forgetful: false,
+            disk_full_until: Timestamp(0),
+            asleep_until: Timestamp(0),
             token: token.to_string(),
+            tokens: 1,
             is_beating: false,
-            polls_in_flight: 0,
+            is_ending: false,
+            fuse: None,
             exited: None,
             crashes: BTreeMap::new(),
+            sampled: Arc::default(),
+            due: [None; 2],
         }
     }
 
     /// A new daemon over the same disk.
-    pub fn boot(&mut self, seed: u64) -> Start {
+    pub fn boot(&mut self, seed: u64, clock: Clock) -> Start {
         self.boot += 1;
-        self.polls_in_flight = 0;
         self.exited = None;
+        self.is_ending = false;
+        self.fuse = None;
+        self.clock = clock;
         let settings = Settings { name: self.name.clone(), ..Settings::default() };
         self.heartbeat = Some(Heartbeat::new(&settings));
         self.is_beating = false;
@@ -88,7 +145,27 @@ impl Satellite {
             registration_token: Some(Secret::new(self.token.as_str())),
             configuration: self.disk.configuration.clone(),
             journal: self.disk.journal.clone(),
-            boot: String::from("a machine that never stops"),
+            boot: format!("machine-{}", self.machine_boots),
         }
+    }
+
+    /// Ends the daemon.
+    pub fn drop_daemon(&mut self) {
+        self.control = None;
+        self.heartbeat = None;
+        self.due = [None; 2];
+        self.fuse = None;
+    }
+
+    /// Reads when the daemon's machines next want the time.
+    pub fn wind(&mut self) {
+        let clock = self.clock;
+        let due = |deadline: Option<satellite_core::Deadline>| {
+            deadline.map(|deadline| clock.when(deadline.at))
+        };
+        self.due = [
+            due(self.control.as_ref().and_then(Machine::next_deadline)),
+            due(self.heartbeat.as_ref().and_then(Machine::next_deadline)),
+        ];
     }
 }

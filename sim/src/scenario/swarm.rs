@@ -1,0 +1,122 @@
+//! A day on which a mixture of faults, drawn for each run, strikes satellites that have work to do.
+
+use satellite_core::random::Random;
+use satellite_core::time::{HOUR, MINUTE, SECOND};
+use serde_json::json;
+
+use crate::stage::faults::Rates;
+use crate::stage::processes::Behaviour;
+use crate::stage::{EPOCH, Stage};
+
+/// What a swarm's servers are like.
+const SERVERS: [(&str, Behaviour); 6] = [
+    ("fragile", Behaviour::Fragile),
+    ("stubborn", Behaviour::Stubborn),
+    ("crashing", Behaviour::Crashing),
+    ("silent", Behaviour::Silent),
+    ("missing", Behaviour::Missing),
+    ("second", Behaviour::Steady),
+];
+
+/// Draws the run.
+pub(super) fn prepare(stage: &mut Stage, calm: u64, random: &mut Random) {
+    stage.rates = Rates::draw(random);
+    stage.restarts_within = Some(5 * 60);
+    stage.backend.grants.retain(|_| random.chance(3, 4));
+    stage.backend.is_flat = random.chance(1, 8);
+    for (slug, behaviour) in SERVERS {
+        if random.chance(1, 3) {
+            stage.backend.serve(slug, behaviour.name());
+        }
+    }
+    if random.chance(1, 4) {
+        let second = stage.add_satellite("satellite-two");
+        stage.start(second);
+    }
+    stage.begin_weather(EPOCH.after(calm));
+    work(stage, calm, random);
+    stage.later(calm, |stage| everybody(stage, "configure", None));
+    stage.later(calm + 2 * MINUTE, |stage| {
+        // What was given up for good, or stopped by a command, is wanted again.
+        let installations: Vec<String> = stage
+            .backend
+            .servers
+            .values()
+            .filter_map(|server| server["installation_id"].as_str().map(String::from))
+            .collect();
+        for installation in installations {
+            everybody(stage, "restart", Some(&installation));
+        }
+    });
+}
+
+/// Files a command with every satellite that is paired.
+fn everybody(stage: &mut Stage, kind: &str, installation: Option<&str>) {
+    let ids: Vec<String> = stage.backend.satellites.keys().cloned().collect();
+    for id in ids {
+        let payload = match installation {
+            Some(installation) => json!({"installation_id": installation}),
+            None => json!({"event": "changed"}),
+        };
+        stage.file(&id, kind, &payload);
+    }
+}
+
+/// People configure, command and use the satellites all day.
+fn work(stage: &mut Stage, calm: u64, random: &mut Random) {
+    let mut at = 2 * MINUTE;
+    while at < calm {
+        let (what, which, whom) = (random.below(14), random.below(7), random.below(2));
+        stage.later(at, move |stage| act(stage, what, which, whom as usize));
+        at += random.between(5 * SECOND, HOUR);
+    }
+}
+
+fn act(stage: &mut Stage, what: u64, which: u64, whom: usize) {
+    let slug = SERVERS.get(which as usize).map_or("steady", |(slug, _)| slug);
+    let Some((id, _)) =
+        stage.satellites.get(whom).and_then(|subject| stage.backend.named(&subject.name))
+    else {
+        return;
+    };
+    let id = id.to_string();
+    let installation = format!("i-{slug}");
+    let about = json!({"installation_id": installation, "team_id": "t1"});
+    match what {
+        0 => stage.file(&id, "configure", &json!({"event": "mcp_installation_created"})),
+        1 => stage.file(&id, "restart", &about),
+        2 => stage.file(&id, "spawn", &about),
+        3 => stage.file(&id, "kill", &about),
+        4 => stage.file(&id, "health_check", &json!({})),
+        5 => {
+            let payload = json!({"check_type": "credential_validation",
+                "installation_id": installation});
+            stage.file(&id, "health_check", &payload);
+        }
+        6 => {
+            let payload = json!({"action": "update_tool_status", "installation_id": installation,
+                "team_id": "t1", "tool_name": "echo", "is_disabled": which.is_multiple_of(2)});
+            stage.file(&id, "configure", &payload);
+        }
+        7 => stage.file(&id, "invalidate_user_token_cache", &json!({"user_id": "u1"})),
+        8 => {
+            let body = json!({"command_type": "restart", "priority": "high", "payload": about,
+                "expires_in": which});
+            stage.file_with(&id, body);
+        }
+        9 => stage.file_with(&id, json!({"command_type": "dance", "payload": null})),
+        10 => stage.want_all(whom),
+        11 => stage.use_all(whom),
+        _ => {
+            if which.is_multiple_of(2) {
+                stage.backend.serve("passing", Behaviour::Steady.name());
+            } else {
+                stage.backend.remove("passing");
+            }
+            let kind = if what == 12 { "normal" } else { "immediate" };
+            let body = json!({"command_type": "configure", "priority": kind,
+                "payload": {"event": "changed"}});
+            stage.file_with(&id, body);
+        }
+    }
+}

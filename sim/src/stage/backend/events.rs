@@ -1,0 +1,124 @@
+//! Events at the model Backend: each kept once, by its id, in the order of their numbers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hasher;
+
+use satellite_core::http::HttpAnswer;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::{ModelBackend, answer, refused};
+use crate::trace::Digest;
+
+/// What the Backend has of one satellite's events.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// Number and digest of each event, by its id.
+    pub known: BTreeMap<String, (u64, u64)>,
+    /// The highest number.
+    pub last: Option<u64>,
+    /// Numbers of events that it refused when they came alone.
+    pub refused: BTreeSet<u64>,
+    /// How many events gaps have named.
+    pub in_gaps: u64,
+    /// The status that each instance was last said to have, by installation and user.
+    pub statuses: BTreeMap<(String, String), String>,
+}
+
+/// An event that arrived.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Whose.
+    pub satellite: String,
+    /// Its id.
+    pub id: String,
+    /// Its number.
+    pub seq: u64,
+    /// What was known under its id before.
+    pub before: Option<(u64, u64)>,
+    /// A digest of all of it.
+    pub digest: u64,
+    /// The highest number before it.
+    pub last: Option<u64>,
+    /// The first and last number it declares lost.
+    pub gap: Option<(u64, u64)>,
+}
+
+#[derive(Deserialize)]
+struct Batch<'a> {
+    #[serde(borrow)]
+    events: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    seq: u64,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    data: Value,
+}
+
+impl ModelBackend {
+    pub(super) fn store_events(&mut self, id: &str, body: &[u8]) -> HttpAnswer {
+        let Ok(Batch { events }) = serde_json::from_slice(body) else {
+            return refused(400, "bad_batch");
+        };
+        if events.is_empty() || events.len() > 100 {
+            return refused(400, "bad_batch");
+        }
+        let mut ids = Vec::new();
+        for raw in events {
+            let Ok(head) = serde_json::from_str::<Head>(raw.get()) else { continue };
+            ids.push(head.id.clone());
+            self.store(id, raw.get(), head);
+        }
+        answer(
+            200,
+            &json!({"success": true, "processed": ids.len(), "failed": 0, "event_ids": ids}),
+        )
+    }
+
+    fn store(&mut self, satellite: &str, raw: &str, head: Head) {
+        let Some(row) = self.satellites.get_mut(satellite) else { return };
+        let ledger = &mut row.ledger;
+        let mut digest = Digest::default();
+        digest.write(raw.as_bytes());
+        let digest = digest.finish();
+        let before = ledger.known.insert(head.id.clone(), (head.seq, digest));
+        let number = |name: &str| head.data[name].as_u64().unwrap_or_default();
+        let gap =
+            (head.kind == "satellite.events.gap").then(|| (number("from_seq"), number("to_seq")));
+        let last = ledger.last;
+        if before.is_none() {
+            ledger.last = ledger.last.max(Some(head.seq));
+            ledger.refused.remove(&head.seq);
+            if gap.is_some() {
+                ledger.in_gaps += number("count");
+            }
+            if head.kind == "mcp.server.status_changed" {
+                let text = |name: &str| head.data[name].as_str().unwrap_or_default().to_string();
+                let of = (text("installation_id"), text("user_id"));
+                ledger.statuses.insert(of, text("status"));
+            }
+            *self.kinds.entry(head.kind).or_default() += 1;
+        }
+        let (satellite, id, seq) = (satellite.to_string(), head.id, head.seq);
+        self.fresh.push(Stored { satellite, id, seq, before, digest, last, gap });
+    }
+
+    /// Takes note that a batch is being refused: an event that is alone in it will not come again.
+    pub fn refuse_events(&mut self, path: &str, body: &[u8]) {
+        let Ok(Batch { events }) = serde_json::from_slice(body) else { return };
+        let row = path.split('/').nth(3).and_then(|id| self.satellites.get_mut(id));
+        if let (Some(row), [only]) = (row, events.as_slice())
+            && let Ok(head) = serde_json::from_str::<Head>(only.get())
+        {
+            row.ledger.refused.insert(head.seq);
+        }
+    }
+}

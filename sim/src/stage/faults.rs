@@ -1,0 +1,249 @@
+//! Everything that can go wrong, how often it does in a run, and how often it did.
+
+use satellite_core::random::Random;
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// A request never arrives.
+    Loss,
+    /// The connection is refused.
+    Refused,
+    /// The Backend acts on a request, and its answer is lost.
+    OneWay,
+    /// The Backend acts on a request, and its answer breaks off.
+    CutAnswer,
+    /// A request arrives twice.
+    Duplicate,
+    /// A copy of a request arrives after later ones.
+    Reorder,
+    /// A request or its answer takes seconds.
+    Delay,
+    /// Nothing passes for minutes.
+    Partition,
+    /// The Backend answers 4xx, for no reason the satellite could know.
+    Status4xx,
+    /// The Backend answers 429.
+    Throttle,
+    /// The Backend answers 5xx.
+    Status5xx,
+    /// The Backend answers 200 with something else than was asked for.
+    Garbage,
+    /// The Backend takes nearly as long as the time-out, or longer.
+    SlowBackend,
+    /// The Backend is away for minutes.
+    BackendDown,
+    /// The Backend ends just before or just after a write.
+    BackendKilled,
+    /// The Backend hands out no commands for a while.
+    Maintenance,
+    /// The daemon is killed between two effects.
+    DaemonKilled,
+    /// The machine loses power between two effects of the daemon.
+    PowerCut,
+    /// Of what was not synced, a part is on disk.
+    TornWrite,
+    /// Of what was not synced, nothing is on disk.
+    LostWrite,
+    /// The disk is full for a while.
+    DiskFull,
+    /// A daemon starts with its clock set wrong.
+    ClockSet,
+    /// A daemon's clock jumps forward.
+    ClockJump,
+    /// A daemon's clock goes wrong.
+    ClockDrift,
+    /// A machine sleeps: its daemon does nothing, and its clock stands still.
+    HostSleep,
+    /// A daemon is told to end, and is started again.
+    Shutdown,
+    /// A child ends when nobody asked it to.
+    ChildExit,
+    /// A child ends before its handshake does.
+    ChildExitEarly,
+    /// A child does not answer its handshake.
+    ChildHang,
+    /// A child's handshake is answered by nonsense.
+    ChildUnusable,
+    /// A child closes its pipes.
+    ChildClosesPipes,
+    /// A child floods its standard error.
+    ChildFlood,
+    /// A child leaves others behind that must be killed.
+    ChildFork,
+    /// A child ignores SIGTERM.
+    ChildDeaf,
+    /// A child breaks the protocol.
+    ChildViolation,
+    /// A process cannot be started, for now or for good.
+    SpawnFailure,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Fault; 36] = [
+        Fault::Loss,
+        Fault::Refused,
+        Fault::OneWay,
+        Fault::CutAnswer,
+        Fault::Duplicate,
+        Fault::Reorder,
+        Fault::Delay,
+        Fault::Partition,
+        Fault::Status4xx,
+        Fault::Throttle,
+        Fault::Status5xx,
+        Fault::Garbage,
+        Fault::SlowBackend,
+        Fault::BackendDown,
+        Fault::BackendKilled,
+        Fault::Maintenance,
+        Fault::DaemonKilled,
+        Fault::PowerCut,
+        Fault::TornWrite,
+        Fault::LostWrite,
+        Fault::DiskFull,
+        Fault::ClockSet,
+        Fault::ClockJump,
+        Fault::ClockDrift,
+        Fault::HostSleep,
+        Fault::Shutdown,
+        Fault::ChildExit,
+        Fault::ChildExitEarly,
+        Fault::ChildHang,
+        Fault::ChildUnusable,
+        Fault::ChildClosesPipes,
+        Fault::ChildFlood,
+        Fault::ChildFork,
+        Fault::ChildDeaf,
+        Fault::ChildViolation,
+        Fault::SpawnFailure,
+    ];
+
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Fault::Loss => "request lost",
+            Fault::Refused => "connection refused",
+            Fault::OneWay => "answer lost",
+            Fault::CutAnswer => "answer cut",
+            Fault::Duplicate => "request doubled",
+            Fault::Reorder => "copy overtaken",
+            Fault::Delay => "delayed",
+            Fault::Partition => "partition",
+            Fault::Status4xx => "Backend 4xx",
+            Fault::Throttle => "Backend 429",
+            Fault::Status5xx => "Backend 5xx",
+            Fault::Garbage => "Backend garbage",
+            Fault::SlowBackend => "Backend slow",
+            Fault::BackendDown => "Backend away",
+            Fault::BackendKilled => "Backend killed at a write",
+            Fault::Maintenance => "maintenance",
+            Fault::DaemonKilled => "daemon killed at an effect",
+            Fault::PowerCut => "power cut at an effect",
+            Fault::TornWrite => "write torn",
+            Fault::LostWrite => "write lost",
+            Fault::DiskFull => "disk full",
+            Fault::ClockSet => "clock set wrong",
+            Fault::ClockJump => "clock jumped",
+            Fault::ClockDrift => "clock drifting",
+            Fault::HostSleep => "machine asleep",
+            Fault::Shutdown => "shut down",
+            Fault::ChildExit => "child exits",
+            Fault::ChildExitEarly => "child exits in handshake",
+            Fault::ChildHang => "child hangs",
+            Fault::ChildUnusable => "child unusable",
+            Fault::ChildClosesPipes => "child closes pipes",
+            Fault::ChildFlood => "child floods stderr",
+            Fault::ChildFork => "child forks",
+            Fault::ChildDeaf => "child ignores SIGTERM",
+            Fault::ChildViolation => "child breaks protocol",
+            Fault::SpawnFailure => "spawn fails",
+        }
+    }
+}
+
+/// How often each fault occurs, in ten-thousandths of its occasions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rates([u64; Fault::ALL.len()]);
+
+impl Default for Rates {
+    fn default() -> Self {
+        Rates([0; Fault::ALL.len()])
+    }
+}
+
+impl Rates {
+    /// A run's own mixture: some kinds not at all, the others rarely or often.
+    pub fn draw(random: &mut Random) -> Rates {
+        let mut rates = Rates::default();
+        for rate in &mut rates.0 {
+            let (occurs, is_often) = (random.chance(1, 2), random.chance(1, 4));
+            let most = if is_often { 1_200 } else { 150 };
+            let drawn = random.between(10, most);
+            *rate = if occurs { drawn } else { 0 };
+        }
+        rates
+    }
+
+    /// How often one occurs.
+    pub fn of(&self, fault: Fault) -> u64 {
+        self.0[fault as usize]
+    }
+
+    /// Has one occur `rate` times of ten thousand.
+    pub fn set(&mut self, fault: Fault, rate: u64) {
+        self.0[fault as usize] = rate;
+    }
+}
+
+/// How often each fault has occurred.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally([u64; Fault::ALL.len()]);
+
+impl Default for Tally {
+    fn default() -> Self {
+        Tally([0; Fault::ALL.len()])
+    }
+}
+
+impl Tally {
+    /// One more of a kind.
+    pub fn add(&mut self, fault: Fault) {
+        self.0[fault as usize] += 1;
+    }
+
+    /// All of another run.
+    pub fn merge(&mut self, other: &Tally) {
+        for (mine, others) in self.0.iter_mut().zip(other.0) {
+            *mine += others;
+        }
+    }
+
+    /// Each kind and how often it occurred.
+    pub fn counts(&self) -> impl Iterator<Item = (Fault, u64)> {
+        Fault::ALL.into_iter().map(|fault| (fault, self.0[fault as usize]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_own_place_and_name() {
+        let names: std::collections::BTreeSet<_> = Fault::ALL.map(Fault::name).into();
+        assert_eq!(names.len(), Fault::ALL.len());
+        assert!(Fault::ALL.iter().enumerate().all(|(place, fault)| *fault as usize == place));
+    }
+
+    #[test]
+    fn runs_differ_in_what_goes_wrong_and_each_kind_goes_wrong_in_some() {
+        let mut random = Random::new(1);
+        let all: Vec<Rates> = (0..200).map(|_| Rates::draw(&mut random)).collect();
+        for fault in Fault::ALL {
+            let with = all.iter().filter(|rates| rates.of(fault) > 0).count();
+            assert!((50..150).contains(&with), "{}: {with}", fault.name());
+        }
+    }
+}

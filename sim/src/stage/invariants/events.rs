@@ -1,0 +1,108 @@
+//! Events at the Backend: none is missing, none is two.
+
+use super::Invariant;
+use crate::stage::Stage;
+use crate::stage::backend::Stored;
+
+/// Looks at each event that has arrived since.
+pub(super) fn stored(stage: &mut Stage) {
+    for event in std::mem::take(&mut stage.backend.fresh) {
+        let outcome = same_as_before(&event);
+        stage.watch.holds(Invariant::EventKeepsItsId, outcome);
+        if event.before.is_some() {
+            continue;
+        }
+        let row = stage.backend.satellites.get(&event.satellite);
+        let whose = row.and_then(|row| stage.satellites.iter().find(|it| it.name == row.name));
+        if whose.is_some_and(|subject| subject.was_forgetful) {
+            continue;
+        }
+        let refused = |seq: u64| {
+            let row = stage.backend.satellites.get(&event.satellite);
+            row.is_some_and(|row| row.ledger.refused.contains(&seq))
+        };
+        let (holes, twice) = (without_holes(&event, refused), once(&event));
+        stage.watch.holds(Invariant::NumbersWithoutHoles, holes);
+        stage.watch.holds(Invariant::EventOnceOrInGap, twice);
+    }
+}
+
+/// What comes again under an id is what came first.
+fn same_as_before(event: &Stored) -> Result<(), String> {
+    match event.before {
+        Some(before) if before != (event.seq, event.digest) => {
+            Err(format!("{} came as number {} and as {}", event.id, before.0, event.seq))
+        }
+        _ if event.id.is_empty() || event.seq == 0 => {
+            Err(format!("number {} has the id {:?}", event.seq, event.id))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A new event follows the last one, but for those declared lost and those the Backend refused.
+fn without_holes(event: &Stored, refused: impl Fn(u64) -> bool) -> Result<(), String> {
+    let Some(last) = event.last else { return Ok(()) };
+    let from = event.gap.map_or(event.seq, |(from, _)| from);
+    // A gap may name anew what an earlier copy of itself named, never skip anything.
+    match (last + 1..from).find(|number| !refused(*number)) {
+        Some(missing) if from > last => {
+            Err(format!("number {missing} is missing before {} ({})", event.seq, event.id))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// No two events have one number.
+fn once(event: &Stored) -> Result<(), String> {
+    match event.last {
+        Some(last) if event.seq <= last => {
+            Err(format!("number {} came as a new event {} after {last}", event.seq, event.id))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(last: Option<u64>, seq: u64) -> Stored {
+        Stored {
+            satellite: String::from("sat_0"),
+            id: format!("evt_{seq}"),
+            seq,
+            before: None,
+            digest: 1,
+            last,
+            gap: None,
+        }
+    }
+
+    #[test]
+    fn a_hole_is_seen_unless_a_gap_or_a_refusal_explains_it() {
+        let never = |_| false;
+        assert!(without_holes(&event(None, 17), never).is_ok());
+        assert!(without_holes(&event(Some(16), 17), never).is_ok());
+        assert!(without_holes(&event(Some(15), 17), never).is_err());
+        assert!(without_holes(&event(Some(15), 17), |number| number == 16).is_ok());
+        let gap = Stored { gap: Some((16, 17)), ..event(Some(15), 17) };
+        assert!(without_holes(&gap, never).is_ok());
+        let short = Stored { gap: Some((17, 17)), ..event(Some(15), 17) };
+        assert!(without_holes(&short, never).is_err());
+    }
+
+    #[test]
+    fn a_number_that_comes_again_under_another_id_is_seen() {
+        assert!(once(&event(Some(17), 17)).is_err());
+        assert!(once(&event(Some(17), 18)).is_ok());
+    }
+
+    #[test]
+    fn an_event_that_changed_on_its_way_is_seen() {
+        let again = Stored { before: Some((17, 1)), ..event(Some(20), 17) };
+        assert!(same_as_before(&again).is_ok());
+        assert!(same_as_before(&Stored { digest: 2, ..again }).is_err());
+        assert!(same_as_before(&Stored { id: String::new(), ..event(None, 1) }).is_err());
+    }
+}
