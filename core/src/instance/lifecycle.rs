@@ -208,9 +208,13 @@ impl Lifecycle {
             State::Provisioned => Some(Deadline::new(self.last_activity, "first start")),
             State::Connecting { until, .. } => Some(Deadline::new(*until, "handshake")),
             State::Discovering { until, .. } => Some(Deadline::new(*until, "discovery")),
-            State::Online { since, .. } => self.idle_at(*since).map(|at| Deadline::new(at, "idle")),
+            // While its pipes are closed it is not put to sleep.
+            State::Online { process, since } if process.lost_until.is_none() => {
+                self.idle_at(*since).map(|at| Deadline::new(at, "idle"))
+            }
             State::Restarting { until, .. } => Some(Deadline::new(*until, "restart")),
-            State::Waiting { .. }
+            State::Online { .. }
+            | State::Waiting { .. }
             | State::Stopping { .. }
             | State::Dormant { .. }
             | State::Stopped { .. }

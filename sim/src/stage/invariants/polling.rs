@@ -180,6 +180,10 @@ impl Stage {
         let pace = self.watch.paces.entry(index).or_default();
         if channel == Channel::Poll {
             pace.polled(answer, now);
+            if subject.is_ending {
+                // It polls no more, whatever the answer to its last poll says.
+                pace.next = None;
+            }
             return;
         }
         if !matches!(channel, Channel::Events | Channel::Result) || subject.is_ending {
