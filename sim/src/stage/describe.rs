@@ -142,7 +142,9 @@ pub fn digest_effect(effect: &Effect, digest: &mut Digest) {
         Effect::Send { http, .. } => digest_request(http, digest),
         Effect::Spawn { incarnation, .. }
         | Effect::Terminate { incarnation, .. }
-        | Effect::Relist { incarnation, .. } => digest.write_u64(incarnation.0),
+        | Effect::Relist { incarnation, .. }
+        | Effect::Probe { incarnation, .. } => digest.write_u64(incarnation.0),
+        Effect::ForgetUser { request, .. } => digest.write_u64(*request),
         Effect::Log(line) => digest.write(line.msg.as_bytes()),
         Effect::Persist(record) => {
             digest.write(record.name().as_bytes());
