@@ -11,7 +11,7 @@ use script::Script;
 ///
 /// # Panics
 ///
-/// When the control machine breaks what it promises: see [`host::Host`].
+/// When the control machine breaks what it promises: see `lifecycle/host.rs`.
 pub fn run(data: &[u8]) {
     let mut script = Script::new(data);
     let mut host = Host::start(&mut script);
