@@ -169,3 +169,12 @@ fn over_sockets_a_child_that_crashes_is_given_up() {
 fn over_sockets_a_killed_daemon_keeps_its_pairing() {
     over_sockets(NetScenario::KilledDaemon);
 }
+
+#[test]
+fn over_sockets_everything_at_once_ends_well() {
+    for seed in 1..=2 * SEEDS {
+        if let Some(failure) = NetScenario::Storm.run(seed).failure() {
+            panic!("{failure}");
+        }
+    }
+}

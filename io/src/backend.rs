@@ -5,7 +5,6 @@
 
 mod answer;
 mod authority;
-mod entropy;
 mod jobs;
 mod open;
 mod routes;
@@ -15,7 +14,7 @@ pub mod store;
 mod tests;
 mod waiting;
 
-pub use entropy::{Entropy, Kernel};
+pub use crate::entropy::{Entropy, Kernel};
 pub use jobs::run_jobs;
 pub use open::{Backend, BackendSettings, Opened};
 pub use routes::router;

@@ -15,6 +15,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::clock::Clock;
 use crate::driver::{self, Inbox};
+use crate::entropy::Entropy;
 use crate::exit::fault;
 use crate::heartbeat_task;
 use crate::host::ProcessHost;
@@ -43,6 +44,8 @@ pub struct Surroundings<C, H, S, P> {
     pub clock: Clock,
     /// Decides all randomness of the control machine.
     pub seed: u64,
+    /// Where what nobody may guess comes from.
+    pub entropy: Arc<dyn Entropy>,
     /// Where to record what the control machine hears and decides.
     pub record: Option<RecordingFile>,
 }
@@ -71,10 +74,11 @@ impl Daemon {
         S: RecordStore,
         P: Sampler + 'static,
     {
-        let Surroundings { client, host, store, sampler, stored, clock, seed, record } =
+        let Surroundings { client, host, store, sampler, stored, clock, seed, entropy, record } =
             surroundings;
         let (inbox, events) = mpsc::unbounded_channel();
         let parts = Parts {
+            entropy,
             client: client.clone(),
             host,
             store,

@@ -204,7 +204,12 @@ mod tests {
         let (_credentials, current) = watch::channel(Some(pairing("sat-1")));
         let (control, mut answers) = mpsc::unbounded_channel();
         let clock = Clock::starting_at(Timestamp(1_000));
-        let users = crate::mcp::Users::new(current.clone(), control.clone(), clock);
+        let users = crate::mcp::Users::new(
+            current.clone(),
+            control.clone(),
+            clock,
+            Arc::new(crate::entropy::Kernel),
+        );
         let relays = Relays::default();
         let outlook = Outlook { view: viewed, credentials: current, relays, users };
         let parts = Parts {

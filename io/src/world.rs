@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::driver::{Inbox, Performed, World};
+use crate::entropy::Entropy;
 use crate::host::{Launch, ProcessHost};
 use crate::http_client::{HttpClient, exchange};
 use crate::mcp::{Forgotten, Users};
@@ -53,6 +54,8 @@ pub struct Parts<C, H, S> {
     pub stderr: StderrSettings,
     /// The control machine's inbox.
     pub inbox: Inbox<Event>,
+    /// Where the ids of sessions come from.
+    pub entropy: Arc<dyn Entropy>,
     /// The clock that the control machine's driver uses too.
     pub clock: Clock,
 }
@@ -93,7 +96,12 @@ impl<C: HttpClient, H: ProcessHost, S: RecordStore> DaemonWorld<C, H, S> {
         let (view, viewed) = watch::channel(Arc::default());
         let (credentials, current) = watch::channel(stored);
         let relays = Relays::default();
-        let users = Users::new(current.clone(), parts.inbox.clone(), parts.clock);
+        let users = Users::new(
+            current.clone(),
+            parts.inbox.clone(),
+            parts.clock,
+            Arc::clone(&parts.entropy),
+        );
         let outlook = Outlook {
             view: viewed,
             credentials: current,

@@ -9,15 +9,19 @@
 mod backend;
 mod checks;
 mod daemon;
+mod entropy;
 mod http;
 mod peers;
 mod people;
 mod polls;
+mod seen;
+mod storm;
 mod trouble;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +44,8 @@ const SATELLITE_URL: &str = "http://satellite:3001";
 /// The Backend's administration token in every run.
 const ADMIN_TOKEN: &str = "ds_admin_of-a-simulated-backend-over-sockets";
 
+/// Databases so far.
+static DATABASES: AtomicU64 = AtomicU64::new(0);
 /// Runs go one after the other: they share the runtime's count of tasks.
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -65,6 +71,22 @@ struct Inner {
     /// For each start of the daemon, its polls.
     polls: Vec<polls::Polls>,
     registration_token: String,
+    /// What servers, clients and the administrator saw themselves.
+    seen: seen::Seen,
+    /// What the Backend does instead of answering the satellite.
+    trouble: Option<storm::Trouble>,
+    /// Starts of the Backend.
+    backend_boots: u64,
+    /// The name of the Backend's database.
+    database: String,
+    /// The Backend of the last start: its database lives in memory, and no longer than this.
+    backend: Option<Arc<satellite_io::backend::Backend>>,
+    /// How much of the journal has been synced.
+    journal_synced: usize,
+    /// Runs of the satellite's machine: its power was cut so often, and once more.
+    machine_runs: u64,
+    /// Whether everybody who keeps things busy is to stop.
+    calm: bool,
     /// Installations by the behaviour of their server.
     installations: BTreeMap<String, String>,
     /// Where clients reach them.
@@ -100,15 +122,18 @@ pub enum NetScenario {
     CrashingChild,
     /// The daemon's host is killed and started again.
     KilledDaemon,
+    /// Everything goes wrong, while commands are filed and clients call.
+    Storm,
 }
 
 impl NetScenario {
     /// All of them.
-    pub const ALL: [NetScenario; 4] = [
+    pub const ALL: [NetScenario; 5] = [
         NetScenario::Pairing,
         NetScenario::Outage,
         NetScenario::CrashingChild,
         NetScenario::KilledDaemon,
+        NetScenario::Storm,
     ];
 
     /// The name on the command line.
@@ -118,6 +143,7 @@ impl NetScenario {
             NetScenario::Outage => "net-outage",
             NetScenario::CrashingChild => "net-crashing-child",
             NetScenario::KilledDaemon => "net-killed-daemon",
+            NetScenario::Storm => "net-storm",
         }
     }
 
@@ -128,6 +154,9 @@ impl NetScenario {
             NetScenario::Outage => "over sockets: a partition, while a server dies",
             NetScenario::CrashingChild => "over sockets: a server dies until it is given up",
             NetScenario::KilledDaemon => "over sockets: the daemon is killed and started again",
+            NetScenario::Storm => {
+                "over sockets: both hosts crash, power and network are cut, the Backend misbehaves"
+            }
         }
     }
 
@@ -135,7 +164,7 @@ impl NetScenario {
     fn behaviours(self) -> &'static [&'static str] {
         match self {
             NetScenario::Pairing | NetScenario::KilledDaemon => &["steady"],
-            NetScenario::Outage => &["steady", "fragile"],
+            NetScenario::Outage | NetScenario::Storm => &["steady", "fragile"],
             NetScenario::CrashingChild => &["steady", "crashing"],
         }
     }
@@ -145,6 +174,9 @@ impl NetScenario {
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         align();
         let world = World::default();
+        // Databases in memory are known by their name to the whole process.
+        let number = DATABASES.fetch_add(1, Ordering::Relaxed);
+        world.lock().database = format!("simulated-{number}");
         let violation = self.simulate(seed, &world).err();
         let trace = world.lock().trace.text().to_string();
         NetRun { scenario: self, seed, trace, violation }
@@ -161,19 +193,26 @@ impl NetScenario {
         let shared = world.clone();
         sim.host(BACKEND, move || backend::serve(seed, shared.clone()));
         let (shared, behaviours) = (world.clone(), self.behaviours());
-        act(&mut sim, "preparation", async move {
+        act(&mut sim, world, "preparation", async move {
             people::until_it_listens().await?;
             people::prepare(&shared, behaviours).await
         })?;
         let shared = world.clone();
         sim.host(SATELLITE, move || daemon::run(seed, shared.clone()));
-        steps(&mut sim, 40)?;
+        steps(&mut sim, world, 40)?;
         trouble::make(self, &mut sim, seed, world)?;
         let shared = world.clone();
-        act(&mut sim, "end", async move {
+        act(&mut sim, world, "end", async move {
             people::call(&shared, "steady").await?;
             // The call may have woken the server, and events wait for company.
             sleep(Duration::from_secs(10)).await;
+            // A server may have gone to sleep just now.
+            for _ in 0..20 {
+                if shared.lock().view.outbox.waiting == 0 {
+                    break;
+                }
+                sleep(Duration::from_secs(1)).await;
+            }
             let records = people::read().await?;
             checks::converged(self, &shared.lock(), &records)
         })
@@ -207,7 +246,7 @@ impl NetRun {
 }
 
 /// Has somebody act, and simulates until that is done. What they fail with ends the run.
-fn act<F>(sim: &mut turmoil::Sim<'_>, who: &str, work: F) -> Result<(), String>
+fn act<F>(sim: &mut turmoil::Sim<'_>, world: &World, who: &str, work: F) -> Result<(), String>
 where
     F: Future<Output = Result<(), String>> + 'static,
 {
@@ -219,17 +258,23 @@ where
         Ok(())
     });
     while !done.get() {
-        sim.step().map_err(|error| error.to_string())?;
+        step(sim, world)?;
     }
     Ok(())
 }
 
-fn steps(sim: &mut turmoil::Sim<'_>, seconds: u64) -> Result<(), String> {
+fn steps(sim: &mut turmoil::Sim<'_>, world: &World, seconds: u64) -> Result<(), String> {
     let until = sim.elapsed() + Duration::from_secs(seconds);
     while sim.elapsed() < until {
-        sim.step().map_err(|error| error.to_string())?;
+        step(sim, world)?;
     }
     Ok(())
+}
+
+/// A step, after which nothing may be that must never be.
+fn step(sim: &mut turmoil::Sim<'_>, world: &World) -> Result<(), String> {
+    sim.step().map_err(|error| error.to_string())?;
+    checks::always(&world.lock())
 }
 
 /// Brings the runtime's count of tasks to where every run begins.

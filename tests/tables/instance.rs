@@ -121,8 +121,9 @@ fn online_then(more: Vec<Event>) -> Vec<Event> {
 
 /// An instance whose idle time is over at once, so that sleep needs no clock.
 fn drowsy(events: Vec<Event>) -> Instance {
-    let settings = Settings { idle_timeout_ms: 1, spawn_grace_ms: 0, ..Settings::default() };
-    let mut instance = Instance::new(startable(), &settings, Random::new(1), START);
+    let settings = Settings { spawn_grace_ms: 0, ..Settings::default() };
+    let spec = Spec { idle_ms: 1, ..startable() };
+    let mut instance = Instance::new(spec, &settings, Random::new(1), START);
     let mut now = START;
     for event in events {
         now = now.after(1);

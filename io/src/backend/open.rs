@@ -7,10 +7,10 @@ use std::sync::Arc;
 use satellite_core::backend::sha256_hex;
 use satellite_core::secret::Secret;
 
-use super::entropy::Entropy;
 use super::store::{AnyStore, Executor, Model, Sqlite, Store, StoreError};
 use super::waiting::Waiting;
 use crate::clock::Clock;
+use crate::entropy::Entropy;
 
 /// What a Backend needs to know before it starts.
 #[derive(Clone, Debug)]

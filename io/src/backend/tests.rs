@@ -25,7 +25,7 @@ use crate::clock::Clock;
 const NOW: Timestamp = Timestamp(1_769_850_902_123);
 
 /// Different bytes at every call, the same in every run.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Counted(AtomicU64);
 
 impl Entropy for Counted {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 #[cfg(feature = "backend")]
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use satellite_core::log::{Level, LogLine};
@@ -14,6 +15,7 @@ use super::output;
 use super::signals::Signals;
 use crate::clock::Clock;
 use crate::daemon::{Daemon, Surroundings};
+use crate::entropy::Kernel;
 use crate::exit::{DONE, Exit, INTERRUPTED, fault, usage};
 use crate::host::{HostOptions, LinuxHost, sweep};
 use crate::host_sample::HostSampler;
@@ -132,6 +134,7 @@ impl Satellite {
                 stored,
                 clock: Clock::start(),
                 seed: u64::from_le_bytes(seed),
+                entropy: Arc::new(Kernel),
                 record,
             },
         );

@@ -16,12 +16,14 @@ use tokio::sync::{oneshot, watch};
 
 use super::usage::Usage;
 use crate::clock::Clock;
+use crate::entropy::Entropy;
 
 /// All sessions.
 #[derive(Debug)]
 pub(super) struct SessionTable {
     table: Mutex<Table>,
     usage: Arc<Usage>,
+    entropy: Arc<dyn Entropy>,
 }
 
 /// How often sessions are ended that nobody uses any more.
@@ -76,8 +78,8 @@ pub(super) enum Listener {
 }
 
 impl SessionTable {
-    pub(super) fn new(usage: Arc<Usage>) -> Self {
-        SessionTable { table: Mutex::default(), usage }
+    pub(super) fn new(usage: Arc<Usage>, entropy: Arc<dyn Entropy>) -> Self {
+        SessionTable { table: Mutex::default(), usage, entropy }
     }
 
     /// Opens a session; `client` says whose it is, by its id.
@@ -89,8 +91,7 @@ impl SessionTable {
         client: impl FnOnce(SessionId) -> Client,
     ) -> Result<SessionId, Refusal> {
         let mut entropy = [0; 16];
-        // Without randomness an id could be guessed.
-        getrandom::fill(&mut entropy).map_err(|_| Refusal::IllegalTransition)?;
+        self.entropy.fill(&mut entropy);
         self.expire(now);
         let mut table = self.lock();
         let opened = table.sessions.open(now, owner, revision, entropy)?;

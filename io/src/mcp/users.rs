@@ -12,6 +12,7 @@ use super::sessions::SessionTable;
 use super::usage::Usage;
 use crate::clock::Clock;
 use crate::driver::Inbox;
+use crate::entropy::Entropy;
 
 /// What the surface remembers of users. Cheap to clone; all clones are one memory.
 #[derive(Clone, Debug)]
@@ -33,16 +34,17 @@ pub struct Forgotten {
 
 impl Users {
     /// Nobody is known yet. The satellite asks about tokens with its own `credentials`; `control` is
-    /// told what users do. To be called on a runtime.
+    /// told what users do; ids of sessions come from `entropy`. To be called on a runtime.
     pub fn new(
         credentials: watch::Receiver<Option<Credentials>>,
         control: Inbox<Event>,
         clock: Clock,
+        entropy: Arc<dyn Entropy>,
     ) -> Self {
         let usage = Arc::new(Usage::start(control, clock));
         Users {
             identities: Arc::new(Identities::new(credentials)),
-            sessions: Arc::new(SessionTable::new(Arc::clone(&usage))),
+            sessions: Arc::new(SessionTable::new(Arc::clone(&usage), entropy)),
             usage,
             clock,
         }

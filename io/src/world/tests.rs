@@ -100,6 +100,7 @@ impl Stage {
         });
         let (inbox, events) = mpsc::unbounded_channel();
         let parts = Parts {
+            entropy: Arc::new(crate::entropy::Kernel),
             client: Backend,
             host: host.unwrap(),
             store: Memory::default(),

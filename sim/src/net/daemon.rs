@@ -1,6 +1,7 @@
 //! The daemon as it ships, its surface included, over simulated parts.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use satellite_core::control::Record;
 use satellite_core::heartbeat::HostSample;
@@ -14,16 +15,18 @@ use satellite_io::settings::{DaemonSettings, Sources};
 use satellite_io::state_dir::{RecordStore, Stored};
 use turmoil::net::TcpListener;
 
+use super::entropy::Seeded;
 use super::http::{Listener, SimHttp};
 use super::peers::Peers;
 use super::{BACKEND_URL, SATELLITE, SATELLITE_PORT, SATELLITE_URL, World, now};
 
 /// Runs one daemon until its host crashes.
 pub(super) async fn run(seed: u64, world: World) -> turmoil::Result {
-    let (disk, boot, token) = {
+    let (disk, boot, token, machine_run) = {
         let mut inner = world.lock();
         inner.boots += 1;
-        (inner.disk.clone(), inner.boots, inner.registration_token.clone())
+        let token = inner.registration_token.clone();
+        (inner.disk.clone(), inner.boots, token, inner.machine_runs)
     };
     world.note(SATELLITE, &format!("daemon started, the {boot}. time"));
     let settings = settings(&token).map_err(|exit| exit.error)?;
@@ -39,10 +42,11 @@ pub(super) async fn run(seed: u64, world: World) -> turmoil::Result {
             credentials: disk.credentials,
             configuration: disk.configuration,
             journal: disk.journal,
-            boot: String::from("a machine that never stops"),
+            boot: format!("run {machine_run} of the machine"),
         },
         clock: Clock::starting_at(now()),
         seed: Random::new(seed ^ boot).next(),
+        entropy: Arc::new(Seeded::new(seed ^ boot, "sessions")),
     };
     let mut daemon = Daemon::start(&settings, surroundings);
 
@@ -91,7 +95,16 @@ struct Store(World);
 impl RecordStore for Store {
     async fn persist(&self, record: Record) -> Result<(), String> {
         self.0.note("disk", record.name());
-        self.0.lock().disk.write(record);
+        let mut inner = self.0.lock();
+        let synced = match &record {
+            Record::Journal { sync, .. } => *sync,
+            Record::JournalRewrite(_) => true,
+            _ => false,
+        };
+        inner.disk.write(record);
+        if synced {
+            inner.journal_synced = inner.disk.journal.len();
+        }
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use satellite_core::id::Incarnation;
+use satellite_core::instance::COMMAND_ID;
 use satellite_core::process::SpawnFailure;
 use satellite_io::host::{Launch, Process, ProcessExit, ProcessHost};
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::World;
+use super::seen::Alive;
 use crate::stage::processes::Behaviour;
 
 /// Starts scripted peers.
@@ -44,12 +46,16 @@ impl ProcessHost for Peers {
         let (ended, gone) = oneshot::channel();
         let world = self.world.clone();
         world.note("host", &format!("started {key} {incarnation:?} as {pid}"));
+        let command = process.env.iter().find(|(name, _)| name == COMMAND_ID);
+        let command = command.map(|(_, id)| id.expose().to_string());
+        let alive = Alive::born(&world, key.to_string(), command);
         tokio::spawn(async move {
+            let _alive = alive;
             let how = tokio::select! {
                 biased;
                 Some(_) = terminate.recv() => ProcessExit { code: None, signal: Some(String::from("SIGTERM")) },
                 () = death(behaviour, incarnation) => ProcessExit { code: Some(1), signal: None },
-                () = speak(child_in, child_out) => ProcessExit { code: Some(0), signal: None },
+                () = speak(child_in, child_out, &world) => ProcessExit { code: Some(0), signal: None },
             };
             world.note("host", &format!("{pid}: {how}"));
             if how.code == Some(1) {
@@ -74,13 +80,16 @@ async fn death(behaviour: Behaviour, incarnation: Incarnation) {
 }
 
 /// Answers until its input ends.
-async fn speak(input: DuplexStream, mut output: DuplexStream) {
+async fn speak(input: DuplexStream, mut output: DuplexStream, world: &World) {
     let mut lines = BufReader::new(input).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let Ok(request) = serde_json::from_str::<Value>(&line) else { continue };
         let (Some(id), Some(method)) = (request.get("id"), request["method"].as_str()) else {
             continue;
         };
+        if method == "tools/call" {
+            world.lock().seen.executed(&request["params"]["arguments"]["word"]);
+        }
         sleep(Duration::from_millis(15)).await;
         let result = match method {
             "initialize" => json!({"protocolVersion": request["params"]["protocolVersion"],

@@ -11,11 +11,17 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::http::SimHttp;
+use super::seen::Call;
 use super::{ADMIN_TOKEN, BACKEND_URL, SATELLITE_URL, World};
 
 const SESSION: &str = "mcp-session-id";
 /// Beyond every time-out that the satellite has for a call.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What a request ends with that nobody answered.
+const SILENCE: &str = "no answer";
+/// For how long the administrator waits for the Backend.
+const FILING: Duration = Duration::from_secs(10);
 
 /// What a client needs to reach one instance.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +57,7 @@ async fn ask(request: Request<Bytes>) -> Result<Answer, String> {
             text: String::from_utf8_lossy(&bytes).into_owned(),
         })
     };
-    timeout(PATIENCE, whole).await.map_err(|_| String::from("no answer"))?
+    timeout(PATIENCE, whole).await.map_err(|_| String::from(SILENCE))?
 }
 
 /// Asks the Backend as its administrator; gives the answer's `data`.
@@ -123,10 +129,19 @@ async fn satellite() -> Result<String, String> {
 
 /// Gives the satellite a command.
 pub(super) async fn command(kind: &'static str, payload: Value) -> Result<(), String> {
-    let path = format!("/api/satellites/manage/{}/commands", satellite().await?);
-    let body = json!({"command_type": kind, "priority": "immediate", "payload": payload,
-        "expires_in": 3_600});
-    post(&path, &body).await.map(|_| ())
+    file(kind, payload).await.map(|_| ())
+}
+
+/// Gives the satellite a command, if the Backend answers within some seconds; its id.
+pub(super) async fn file(kind: &'static str, payload: Value) -> Result<String, String> {
+    let filed = async {
+        let path = format!("/api/satellites/manage/{}/commands", satellite().await?);
+        let body = json!({"command_type": kind, "priority": "immediate", "payload": payload,
+            "expires_in": 3_600});
+        let filed = post(&path, &body).await?;
+        Ok(text(&filed["command"]["id"]))
+    };
+    timeout(FILING, filed).await.map_err(|_| String::from("no answer"))?
 }
 
 /// Reads what the Backend has stored.
@@ -134,18 +149,33 @@ pub(super) async fn read() -> Result<Records, String> {
     let mut satellites = get("/api/satellites/manage").await?;
     let manage = format!("/api/satellites/manage/{}", satellite().await?);
     let mut heartbeats = get(&format!("{manage}/heartbeats?limit=500")).await?;
-    let mut events = get(&format!("{manage}/events?limit=500")).await?;
-    let mut commands = get(&format!("{manage}/commands?limit=500")).await?;
+    let mut commands = get(&format!("{manage}/commands?limit=1000")).await?;
+    let mut events = Vec::new();
+    loop {
+        let after =
+            events.last().map_or(0, |event: &Value| event["position"].as_u64().unwrap_or(0));
+        let mut page = get(&format!("{manage}/events?limit=1000&after={after}")).await?;
+        let mut page = list(&mut page["events"]);
+        if page.is_empty() {
+            break;
+        }
+        events.append(&mut page);
+    }
     Ok(Records {
         satellites: list(&mut satellites["satellites"]),
         heartbeats: list(&mut heartbeats["heartbeats"]),
-        events: list(&mut events["events"]),
+        events,
         commands: list(&mut commands["commands"]),
     })
 }
 
 /// Has an MCP client open a session at an instance and call its tool.
 pub(super) async fn call(world: &World, server: &str) -> Result<(), String> {
+    call_with(world, server, "over sockets").await
+}
+
+/// The same with a word of one's own.
+pub(super) async fn call_with(world: &World, server: &str, word: &str) -> Result<(), String> {
     let address = world.lock().addresses.get(server).cloned().unwrap_or_default();
     let said = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params":
         {"protocolVersion": "2025-06-18", "capabilities": {},
@@ -154,10 +184,22 @@ pub(super) async fn call(world: &World, server: &str) -> Result<(), String> {
     let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
     speak(&address, &opened.session, &ready).await?;
     let said = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call",
-        "params": {"name": "echo", "arguments": {"word": "over sockets"}}});
-    let answer = speak(&address, &opened.session, &said).await?;
+        "params": {"name": "echo", "arguments": {"word": word}}});
+    world.lock().seen.calls.insert(word.to_string(), Call::default());
+    let answer = speak(&address, &opened.session, &said).await;
+    let is_ok = answer.as_ref().is_ok_and(|answer| answer.text.contains(word));
+    let mut inner = world.lock();
+    let call = inner.seen.calls.entry(word.to_string()).or_default();
+    if is_ok {
+        call.ok += 1
+    } else {
+        call.errors += 1
+    }
+    call.is_answered = answer.as_ref().err().is_none_or(|error| error != SILENCE);
+    drop(inner);
+    let answer = answer?;
     world.note("client", &format!("{server}: {} {}", answer.status, answer.text));
-    if answer.text.contains("over sockets") {
+    if is_ok {
         Ok(())
     } else {
         Err(format!("{server} answered a call with {} {}", answer.status, answer.text))

@@ -4,7 +4,7 @@ use satellite_core::random::Random;
 use serde_json::json;
 use turmoil::Sim;
 
-use super::{BACKEND, NetScenario, SATELLITE, World, act, people, steps};
+use super::{BACKEND, NetScenario, SATELLITE, World, act, people, steps, storm};
 
 /// Makes the trouble of a scenario.
 pub(super) fn make(
@@ -17,28 +17,29 @@ pub(super) fn make(
     match scenario {
         NetScenario::Pairing => {
             bad_network(sim, &mut random, world);
-            steps(sim, 90)?;
+            steps(sim, world, 90)?;
             good_network(sim, world);
-            steps(sim, 330)
+            steps(sim, world, 330)
         }
         NetScenario::CrashingChild => {
-            steps(sim, 60)?;
+            steps(sim, world, 60)?;
             let installation = world.lock().installations.get("crashing").cloned();
             let payload = json!({"installation_id": installation});
-            act(sim, "commander", people::command("restart", payload))?;
-            steps(sim, 120)
+            act(sim, world, "commander", people::command("restart", payload))?;
+            steps(sim, world, 120)
         }
         NetScenario::Outage => outage(sim, &mut random, world),
         NetScenario::KilledDaemon => {
             for _ in 0..3 {
                 sim.crash(SATELLITE);
-                steps(sim, random.between(1, 30))?;
+                steps(sim, world, random.between(1, 30))?;
                 sim.bounce(SATELLITE);
                 // At times it is killed again before it is through with its start.
-                steps(sim, if random.chance(1, 3) { 1 } else { random.between(5, 120) })?;
+                steps(sim, world, if random.chance(1, 3) { 1 } else { random.between(5, 120) })?;
             }
-            steps(sim, 90)
+            steps(sim, world, 90)
         }
+        NetScenario::Storm => storm::rage(sim, seed, world),
     }
 }
 
@@ -56,13 +57,13 @@ fn outage(sim: &mut Sim<'_>, random: &mut Random, world: &World) -> Result<(), S
         // What is sent arrives, and much too late.
         _ => sim.hold(SATELLITE, BACKEND),
     }
-    act(sim, "commander", people::command("health_check", json!({})))?;
-    steps(sim, random.between(80, 240))?;
+    act(sim, world, "commander", people::command("health_check", json!({})))?;
+    steps(sim, world, random.between(80, 240))?;
     sim.repair(SATELLITE, BACKEND);
     sim.release(SATELLITE, BACKEND);
     world.note("network", "whole");
     // The longest wait between polls is 5 minutes.
-    steps(sim, 330)
+    steps(sim, world, 330)
 }
 
 /// Some connections break.

@@ -36,7 +36,8 @@ async fn whoever_filed_a_command_sees_all_of_what_became_of_it() {
     let id = text(&created["command"]["id"]);
     let polled = world.poll(&satellite).await;
     assert_eq!(polled["commands"][0]["payload"]["generation"], 1, "what is meant runs now");
-    assert_eq!(polled["commands"][0]["expires_in"], 60);
+    let expires_in = polled["commands"][0]["expires_in"].as_u64();
+    assert!(expires_in.is_some_and(|left| (1..=60).contains(&left)), "{expires_in:?}");
     let result = json!({"command_id": id, "status": "failed", "attempt": 1,
         "started_at": "2026-01-31T09:15:03.000Z", "duration_ms": 1234,
         "error": "initialize: exited with code 3", "error_message": "initialize: exited with code 3",

@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
+use crate::entropy::Kernel;
 use crate::mcp::introspection::Exchanged;
 use crate::mcp::{BackendExchange, SurfaceOptions, SurfaceState, Users, bind, router, serve};
 use crate::relay_task;
@@ -244,7 +245,7 @@ impl World {
         let port = bound.address().unwrap().port();
         let clock = Clock::starting_at(Timestamp(1_000));
         let inbox = control.clone();
-        let users = Users::new(credentials, control.clone(), clock);
+        let users = Users::new(credentials, control.clone(), clock, Arc::new(Kernel));
         let state = SurfaceState {
             view: seen,
             control,

@@ -1,7 +1,7 @@
 //! Where secrets and ids come from.
 
 /// A source of random bytes.
-pub trait Entropy: Send + Sync {
+pub trait Entropy: Send + Sync + std::fmt::Debug {
     /// Fills `bytes`.
     fn fill(&self, bytes: &mut [u8]);
 }
