@@ -43,6 +43,7 @@ pub async fn run<C: HttpClient, P: Sampler>(settings: &Settings, parts: Parts<C,
     let world = HeartbeatWorld { client, sampler, backend_url, view, control, inbox };
     let beating = driver::run(Heartbeat::new(settings), events, clock, world);
     tokio::select! {
+        biased;
         never = beating => match never {},
         () = paired => {}
     }
@@ -72,6 +73,7 @@ async fn pass_on_pairings(
             }
         }
         let changed = tokio::select! {
+            biased;
             changed = view.changed() => changed,
             changed = credentials.changed() => changed,
         };

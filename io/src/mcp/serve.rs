@@ -139,6 +139,7 @@ where
             .serve_connection(TokioIo::new(stream), service)
     );
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
         () = async { let _ = draining.wait_for(|draining| *draining).await; } => {
             connection.as_mut().graceful_shutdown();

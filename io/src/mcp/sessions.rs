@@ -40,6 +40,7 @@ pub(super) async fn attend(
     sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let is_draining = tokio::select! {
+            biased;
             _ = sweep.tick() => false,
             drained = view.wait_for(|view| view.draining) => drained.is_ok(),
         };
