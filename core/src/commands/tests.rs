@@ -1,4 +1,5 @@
 mod crashes;
+mod sending;
 
 use alloc::string::{String, ToString};
 use alloc::vec;

@@ -3,6 +3,7 @@
 mod crash_window;
 mod idle;
 mod story;
+mod strangers;
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
