@@ -55,6 +55,8 @@ HANDLED = {
             tool_name=NAME, description=TEXT, input_schema=OBJECT, token_count=COUNT)),
         discovered_at=TIME),
     "mcp.tool.executed": data(
+        # Sent by a satellite of ours and in no document, as above.
+        user_id_or_not=NAME, outcome_or_not=TEXT,
         tool_name=NAME, server_id=NAME, team_id=NAME, duration_ms=AMOUNT, success=BOOLEAN,
         error_message_or_not=TEXT),
     "mcp.client.activity": data(
