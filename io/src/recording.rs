@@ -6,6 +6,7 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -64,9 +65,11 @@ impl RecordingFile {
     ) -> (Recorded, Recording) {
         let (steps, received) = sync_channel(WAITING_MAX);
         let settings = settings.clone();
+        let is_given_up = Arc::<AtomicBool>::default();
+        let given_up = Arc::clone(&is_given_up);
         let writer = std::thread::Builder::new().name("recording".into()).spawn(move || {
             let path = self.path.clone();
-            if let Err(error) = self.write(&settings, seed, at, &received) {
+            if let Err(error) = self.write(&settings, seed, at, &received, &given_up) {
                 tracing::error!(
                     operation = "recording",
                     file = %path.display(),
@@ -78,12 +81,13 @@ impl RecordingFile {
         });
         match writer {
             Ok(writer) => {
-                (Recorded { control, steps: Some(steps) }, Recording { writer: Some(writer) })
+                let recorded = Recorded { control, steps: Some(steps), is_given_up };
+                (recorded, Recording { writer: Some(writer) })
             }
             Err(error) => {
                 tracing::error!(operation = "recording", %error, "Nothing is recorded; check the \
                     limits of this user and machine");
-                (Recorded { control, steps: None }, Recording { writer: None })
+                (Recorded { control, steps: None, is_given_up }, Recording { writer: None })
             }
         }
     }
@@ -93,7 +97,8 @@ impl RecordingFile {
         settings: &Settings,
         seed: u64,
         at: Timestamp,
-        steps: &Receiver<Heard>,
+        steps: &Receiver<Box<Step>>,
+        is_given_up: &AtomicBool,
     ) -> std::io::Result<()> {
         let version = env!("CARGO_PKG_VERSION");
         let (mut recorder, first) = Recorder::begin(settings, seed, version, at, self.max_bytes);
@@ -102,14 +107,14 @@ impl RecordingFile {
         let mut flushed = tokio::time::Instant::now();
         loop {
             match steps.recv_timeout(FLUSH_EVERY) {
-                Ok(Heard::Step(step)) => {
+                Ok(step) => {
                     let Step { at, event, verdict, effects } = *step;
                     file.write_all(&recorder.step(at, &event, verdict, &effects))?;
                 }
-                Ok(Heard::TooMany) => {
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) if is_given_up.load(Ordering::Acquire) => {
                     file.write_all(&recorder.end("more happened than could be written"))?;
                 }
-                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     file.write_all(&recorder.end("the satellite ended"))?;
                     return file.flush();
@@ -131,12 +136,6 @@ impl RecordingFile {
     }
 }
 
-/// What the writer is told.
-enum Heard {
-    Step(Box<Step>),
-    TooMany,
-}
-
 /// One event of the machine, and what came of it.
 struct Step {
     at: Timestamp,
@@ -148,7 +147,8 @@ struct Step {
 /// The control machine, with somebody who listens.
 pub struct Recorded {
     control: Control,
-    steps: Option<SyncSender<Heard>>,
+    steps: Option<SyncSender<Box<Step>>>,
+    is_given_up: Arc<AtomicBool>,
 }
 
 impl Machine for Recorded {
@@ -162,16 +162,11 @@ impl Machine for Recorded {
         let verdict = self.control.handle(now, event, out);
         let effects = out.get(before..).unwrap_or_default().to_vec();
         let step = Box::new(Step { at: now, event: heard, verdict, effects });
-        match steps.try_send(Heard::Step(step)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => {
-                // A recording with a hole is of no use. Whoever waits for room here is a thread of
-                // its own, so that the daemon does not.
-                let steps = self.steps.take();
-                std::thread::spawn(move || steps.map(|steps| steps.send(Heard::TooMany)));
-            }
-            // The recording has ended.
-            Err(TrySendError::Disconnected(_)) => self.steps = None,
+        if let Err(error) = steps.try_send(step) {
+            // Either the recording has ended, or it would get a hole and be of no use.
+            let is_full = matches!(error, TrySendError::Full(_));
+            self.is_given_up.store(is_full, Ordering::Release);
+            self.steps = None;
         }
         verdict
     }
@@ -236,6 +231,27 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let refused = RecordingFile::create(&path, 1).expect_err("it exists");
         assert!(refused.hint.contains("never overwritten"), "{refused:?}");
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+
+    #[test]
+    fn a_recording_that_falls_behind_ends_and_says_why() {
+        let settings = Settings::default();
+        let (steps, received) = sync_channel(1);
+        let is_given_up = Arc::<AtomicBool>::default();
+        let control = Control::new(settings.clone(), 5);
+        let mut recorded =
+            Recorded { control, steps: Some(steps), is_given_up: Arc::clone(&is_given_up) };
+        for at in 1..=3 {
+            recorded.handle(Timestamp(at), Event::Tick, &mut Vec::new());
+        }
+        let folder = folder("recording-behind");
+        let path = folder.join("r.jsonl");
+        let file = RecordingFile::create(&path, 1).expect("the file is made");
+        file.write(&settings, 5, Timestamp(1), &received, &is_given_up).expect("it is written");
+        let outcome = Replay::run(&std::fs::read(&path).expect("the file"), None);
+        assert_eq!((outcome.fault, outcome.steps, outcome.apart), (None, 1, None));
+        assert_eq!(outcome.end.as_deref(), Some("more happened than could be written"));
         let _ = std::fs::remove_dir_all(&folder);
     }
 }
