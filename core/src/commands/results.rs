@@ -54,8 +54,8 @@ impl Results {
         }
     }
 
-    /// Keeps a result; it is sent once it is released. Returns the command of an older result that was forgotten
-    /// before the Backend confirmed it, if there was no room.
+    /// Keeps a result; it is sent once it is released. Returns the command of an older result that
+    /// was forgotten before the Backend confirmed it, if there was no room.
     pub(super) fn keep(&mut self, id: &CommandId, body: Box<RawValue>) -> Option<CommandId> {
         self.bytes = self.bytes.saturating_add(body.get().len());
         self.kept.insert(id.clone(), Kept { body, confirmed: false });

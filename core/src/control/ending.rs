@@ -61,19 +61,19 @@ impl Control {
         let running = self.instances.values().filter(|i| i.state().process().is_some()).count();
         let undelivered = if ending.delivers { self.undelivered() } else { 0 };
         let exit = ending.exit.clone();
-        let is_late = ending.until <= now;
-        if running == 0 && undelivered == 0 {
-            self.close_journal(now, out);
-            out.push(Effect::Exit(exit));
-        } else if is_late {
+        let is_done = running == 0 && undelivered == 0;
+        if !is_done && now < ending.until {
+            return;
+        }
+        if !is_done {
             out.push(Effect::Log(
                 LogLine::new(Level::Warn, "the shutdown budget is spent")
                     .with("operation", "drain")
                     .with("processes", running as u64)
                     .with("undelivered", undelivered as u64),
             ));
-            self.close_journal(now, out);
-            out.push(Effect::Exit(exit));
         }
+        self.close_journal(now, out);
+        out.push(Effect::Exit(exit));
     }
 }
