@@ -137,7 +137,6 @@ fn visit(surface: &Surface, caller: &Caller, headers: &HeaderMap) -> Result<Visi
 /// A message, or several, from a client.
 async fn post(surface: Arc<Surface>, caller: Caller, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let origin = origin(&head.headers, &head.extensions);
     let headers = head.headers;
     let accepts = match check_headers(&headers) {
         Ok(accepts) => accepts,
@@ -162,6 +161,7 @@ async fn post(surface: Arc<Surface>, caller: Caller, request: Request) -> Respon
             &format!("Invalid message: {invalid}"),
         ),
         Ok(Parsed::Single(Message::Request { id, method, params })) if method == "initialize" => {
+            let origin = origin(&headers, &head.extensions);
             initialize(&surface, &caller, id, params, origin).await
         }
         Ok(parsed) => match visit(&surface, &caller, &headers) {

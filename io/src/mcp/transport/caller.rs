@@ -57,12 +57,11 @@ pub(super) async fn identify_user(
     headers: &HeaderMap,
     extensions: &Extensions,
 ) -> Result<Caller, Refusal> {
-    let from = address(extensions);
     if let Some(why) = surface.gate.refusal(headers) {
         return Err(Box::new(reply::forbidden(why)));
     }
     let denied = |denial: &Denial| {
-        surface.usage.refused(denial, from.clone());
+        surface.usage.refused(denial, address(extensions));
         Box::new(reply::denied(denial, None, &surface.metadata_uri))
     };
     let subject = surface
