@@ -135,4 +135,14 @@ mod tests {
         assert_eq!(plan.create.len(), 1);
         assert_eq!(plan.refused.len(), 2);
     }
+
+    #[test]
+    fn what_is_too_much_for_a_satellite_is_refused_entry_by_entry() {
+        let most = limits::INSTANCES_MAX;
+        let desired = (0..most + 2).map(|one| spec("t", &format!("{one:05}"), "u", None));
+        let plan = plan(desired.collect(), [].iter(), None);
+        assert_eq!((plan.create.len(), plan.refused.len()), (most, 2));
+        assert_eq!(plan.create[0].key.installation.as_str(), "00000", "the first are kept");
+        assert!(plan.refused[0].1.contains("10000 instances"), "{:?}", plan.refused[0]);
+    }
 }

@@ -137,9 +137,7 @@ impl Default for Server {
 impl Server {
     /// A server without instances.
     pub fn new() -> Self {
-        let mut machine = Installation.state_machine();
-        machine.init_with_context(&mut Context::default());
-        Server { machine }
+        Server { machine: Installation.state_machine() }
     }
 
     /// The state it is in.

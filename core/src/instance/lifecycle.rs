@@ -156,7 +156,6 @@ impl Lifecycle {
         self.incarnation = self.incarnation.next();
         self.past = self.totals();
         self.present = Activity::default();
-        self.set_health(HealthStatus::Unknown, None);
         self.step = "spawn";
         self.spawn_ms = None;
         let process =

@@ -1,6 +1,8 @@
 //! Given, when, then: one life after another, told by the events that make it up.
 
+mod configured;
 mod crash_window;
+mod ending;
 mod idle;
 mod story;
 mod strangers;

@@ -220,7 +220,7 @@ impl Life {
     }
 
     /// From a process that was asked for to online.
-    fn greeted(&mut self) {
+    pub(super) fn greeted(&mut self) {
         let incarnation = self.incarnation();
         self.event(Event::Spawned { incarnation, pid: 100 });
         self.event(Event::Initialized { incarnation });
