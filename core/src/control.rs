@@ -166,7 +166,7 @@ impl Control {
             | Event::Relay { .. }
             | Event::Wanted { .. }
             | Event::Stderr { .. } => self.fleet_event(now, event, out),
-            Event::Used { reports, lost } => self.used(now, &reports, lost, out),
+            Event::Used { reports, lost } => self.used(now, &reports.reports, lost, out),
             Event::ShutdownRequested => self.shutdown_requested(now, out),
             Event::Tick => self.tick(now, out),
         }

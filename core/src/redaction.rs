@@ -2,6 +2,8 @@
 //! of what it answers.
 
 mod excerpt;
+mod given;
+mod names;
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -13,6 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use crate::secret::Secret;
+pub(crate) use given::{in_address, in_arguments};
 
 /// Shorter values (`1`, `true`, `info`) are no secrets, and blotting them out would spoil the log.
 const SHORTEST: usize = 6;

@@ -3,8 +3,11 @@
 //! Free of secrets from the start: what a client sent and a server answered is an excerpt already,
 //! made with [`crate::redaction`].
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::any::Any;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -38,6 +41,30 @@ pub struct Client {
     pub ip_address: Option<String>,
     /// Since when it is connected.
     pub since: Timestamp,
+}
+
+/// Reports that are handed over together.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Batch {
+    /// The reports, in order.
+    pub reports: Vec<Report>,
+    /// Dropped with the reports: whoever handed them over learns that they have been dealt with.
+    #[serde(skip)]
+    _receipt: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl Batch {
+    /// `reports`, and what is to be dropped once they have been dealt with.
+    pub fn with_receipt(reports: Vec<Report>, receipt: impl Any + Send + Sync) -> Batch {
+        Batch { reports, _receipt: Some(Box::new(receipt)) }
+    }
+}
+
+impl From<Vec<Report>> for Batch {
+    fn from(reports: Vec<Report>) -> Batch {
+        Batch { reports, _receipt: None }
+    }
 }
 
 /// What a client says of itself, and where it calls from.

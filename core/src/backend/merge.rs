@@ -127,7 +127,9 @@ pub fn merge(
             let package = template.packages.first().map(|package| &package.transport);
             let command = package.and_then(|transport| transport.command.clone());
             entry.command = Some(command.unwrap_or_else(|| "npx".to_owned()));
-            entry.args = Some(args(template, team, user));
+            let (args, secret) = args(template, team, user);
+            secrets.args = secret;
+            entry.args = Some(args);
             let mut env = package.map(|transport| transport.env.clone()).unwrap_or_default();
             env.extend(team.env.clone());
             env.extend(user.user_env.clone());
@@ -194,26 +196,35 @@ fn named(template: &CreateServer, instance: &Instance) -> ServerEntry {
     }
 }
 
-/// The arguments of all tiers by their order; without one they stand tier after tier.
-fn args(template: &CreateServer, team: &TeamTier, user: &UserSettings) -> Vec<String> {
+/// The arguments of all tiers by their order; without one they stand tier after tier. And which of
+/// them a schema calls secret.
+fn args(
+    template: &CreateServer,
+    team: &TeamTier,
+    user: &UserSettings,
+) -> (Vec<String>, Vec<usize>) {
     let at = |index: usize| i64::try_from(index).unwrap_or(i64::MAX);
-    let mut ordered: Vec<(i64, &str)> = Vec::new();
+    let mut ordered: Vec<(i64, &str, bool)> = Vec::new();
     for (index, arg) in template.template_args.iter().enumerate() {
-        ordered.push((arg.order.unwrap_or_else(|| at(index)), &arg.value));
+        ordered.push((arg.order.unwrap_or_else(|| at(index)), &arg.value, false));
     }
     for (index, value) in team.args.iter().enumerate() {
-        let order = template.team_schema.args.get(index).and_then(|field| field.order);
+        let field = template.team_schema.args.get(index);
+        let order = field.and_then(|field| field.order);
+        let order = order.unwrap_or_else(|| TEAM_ORDER.saturating_add(at(index)));
         let value = value.as_deref().unwrap_or_default();
-        ordered.push((order.unwrap_or_else(|| TEAM_ORDER.saturating_add(at(index))), value));
+        ordered.push((order, value, field.is_some_and(Field::is_secret)));
     }
     for (index, field) in template.user_schema.args.iter().enumerate() {
         let value = user.user_args.get(&field.name).map(String::as_str).unwrap_or_default();
         let order = field.order.unwrap_or_else(|| USER_ORDER.saturating_add(at(index)));
-        ordered.push((order, value));
+        ordered.push((order, value, field.is_secret()));
     }
-    ordered.retain(|(_, value)| !value.is_empty());
-    ordered.sort_by_key(|(order, _)| *order);
-    ordered.into_iter().map(|(_, value)| value.to_owned()).collect()
+    ordered.retain(|(_, value, _)| !value.is_empty());
+    ordered.sort_by_key(|(order, ..)| *order);
+    let is_secret = |(position, (.., secret)): (usize, &(_, _, bool))| secret.then_some(position);
+    let secret = ordered.iter().enumerate().filter_map(is_secret).collect();
+    (ordered.into_iter().map(|(_, value, _)| value.to_owned()).collect(), secret)
 }
 
 /// Header names do not differ by case (RFC 9110, section 5.1): a later tier replaces either way.

@@ -96,7 +96,7 @@ pub enum Event {
     Used {
         /// What, in order.
         #[serde(with = "crate::recording::shared")]
-        reports: Arc<Vec<usage::Report>>,
+        reports: Arc<usage::Batch>,
         /// Reports that were too many to be passed on.
         lost: u64,
     },

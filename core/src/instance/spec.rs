@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use crate::id::{InstanceId, InstanceKey};
 use crate::limits::{self, Settings};
 use crate::process::ProcessSpec;
-use crate::redaction::Redaction;
+use crate::redaction::{self, Redaction};
 use crate::secret::Secret;
 use crate::view::{InstanceAddress, ServerNames, Transport};
 use crate::wire::configuration::{Launch, Server};
@@ -59,21 +59,30 @@ impl Spec {
             address: server.address.clone(),
             disabled_tools: Arc::clone(&server.disabled_tools),
             request_logging: server.request_logging,
-            redaction: Arc::new(redaction(&server.launch)),
+            redaction: Arc::new(redaction(server)),
             generation: server.generation,
             idle_ms: settings.idle_timeout_ms,
         })
     }
 }
 
-/// Every value that the configuration hands to the server may be a secret.
-fn redaction(launch: &Launch) -> Redaction {
-    match launch {
-        Launch::Stdio { env, .. } => Redaction::new(env.values()),
-        Launch::Remote { headers, query, .. } => {
-            Redaction::new(headers.values().chain(query.values()))
+/// Every value that the configuration hands to the server may be a secret, but of its arguments and
+/// its address only what the Backend or its look says.
+fn redaction(server: &Server) -> Redaction {
+    let mut found = Vec::new();
+    let named: Vec<&Secret> = match &server.launch {
+        Launch::Stdio { args, env, .. } => {
+            found.extend(redaction::in_arguments(args));
+            found.extend(server.secrets.args.iter().filter_map(|at| args.get(*at).cloned()));
+            env.values().collect()
         }
-    }
+        Launch::Remote { url, headers, query, .. } => {
+            redaction::in_address(url.expose(), &mut found);
+            headers.values().chain(query.values()).collect()
+        }
+    };
+    let found: Vec<Secret> = found.into_iter().map(Secret::new).collect();
+    Redaction::new(named.into_iter().chain(&found))
 }
 
 fn process(
@@ -101,4 +110,32 @@ fn process(
             limits::HANDSHAKE_TIMEOUT_MS
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_server_was_given_in_secret_is_told_of_it() {
+        for launch in [
+            r#""transport_type":"stdio","command":"npx","args":["-y","s3cret-value"],
+                "secret_metadata":{"args":[1]}"#,
+            r#""transport_type":"stdio","command":"npx","args":["--token","s3cret-value"]"#,
+            r#""transport_type":"stdio","command":"npx","args":[],"env":{"A":"s3cret-value"}"#,
+            r#""transport_type":"http","url":"https://h/mcp?k=s3cret-value""#,
+            r#""transport_type":"http","url":"https://u:s3cret-value@h/mcp""#,
+            r#""transport_type":"sse","url":"https://h/","headers":{"X":"s3cret-value"}"#,
+            r#""transport_type":"sse","url":"https://h/","url_query_params":{"k":"s3cret-value"}"#,
+        ] {
+            let entry = format!(
+                r#"{{"installation_id":"i","team_id":"t","user_id":"u","server_slug":"s",{launch}}}"#
+            );
+            let raw = serde_json::value::RawValue::from_string(entry).unwrap();
+            let server = Server::decode("p", &raw).unwrap();
+            let spec = Spec::from_configuration(&server, &Settings::default()).unwrap();
+            let shown = spec.redaction.apply("got s3cret-value of @acme/files".into());
+            assert_eq!(shown, "got [secret] of @acme/files", "{launch}");
+        }
+    }
 }

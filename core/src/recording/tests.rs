@@ -190,7 +190,7 @@ fn recorded() -> Daemon {
     };
     daemon.event(Event::SpawnFailed { key: second, incarnation: other, failure });
     daemon.event(Event::Wanted { key });
-    daemon.event(Event::Used { reports: Arc::new(vec![]), lost: 1 });
+    daemon.event(Event::Used { reports: Arc::default(), lost: 1 });
     let refused = Err(HttpFailure::Refused("https://op:CaNaRy-operator@backend: refused".into()));
     daemon.event(Event::HeartbeatAnswered { answer: refused });
     daemon.event(Event::Persisted {

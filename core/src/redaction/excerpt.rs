@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use serde_json::{Map, Value};
 
+use super::names::{names_a_secret_of_any_kind, names_a_secret_text};
 use super::{BLOT, Redaction};
 
 /// What stands where something was left out.
@@ -250,36 +251,10 @@ impl Reader<'_> {
 
 /// `value` as it may be shown under `key`.
 fn concealed(key: &str, value: Value) -> Value {
-    const SECRETS: [&str; 8] = [
-        "password",
-        "passwd",
-        "passphrase",
-        "passcode",
-        "secret",
-        "credential",
-        "privatekey",
-        "pwd",
-    ];
-    const TOKENS: [&str; 9] = [
-        "token",
-        "apikey",
-        "accesskey",
-        "authorization",
-        "bearer",
-        "cookie",
-        "jwt",
-        "signature",
-        "sessionid",
-    ];
-    let letters: String =
-        key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
-    let names = |words: &[&str]| words.iter().any(|word| letters.contains(word));
-    let is_secret = names(&SECRETS) || matches!(letters.as_str(), "auth" | "pin" | "otp" | "pass");
     let is_hidden = match value {
         Value::Null | Value::Bool(_) => false,
-        // `max_tokens` is a number, a token never is.
-        Value::Number(_) => is_secret,
-        _ => is_secret || names(&TOKENS),
+        Value::Number(_) => names_a_secret_of_any_kind(key),
+        _ => names_a_secret_text(key),
     };
     if is_hidden { Value::from(BLOT) } else { value }
 }

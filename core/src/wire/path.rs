@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::id::{InstallationId, SatelliteId, TeamId};
 
@@ -83,6 +84,29 @@ pub fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+/// The bytes that escaped text stands for, in a query: a `+` is a space.
+pub(crate) fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let mut ahead = rest.clone();
+        let digits = ahead.next().and_then(nibble).zip(ahead.next().and_then(nibble));
+        match (byte, digits) {
+            (b'%', Some((high, low))) => {
+                bytes.push(high << 4 | low);
+                rest = ahead;
+            }
+            (b'+', _) => bytes.push(b' '),
+            _ => bytes.push(byte),
+        }
+    }
+    bytes
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]

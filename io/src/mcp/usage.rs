@@ -3,7 +3,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use satellite_core::allowance::Allowance;
 use satellite_core::control::Event;
@@ -16,10 +15,10 @@ use satellite_core::router::Denial;
 use satellite_core::router::dispatch::Plan;
 use satellite_core::router::outcome::Outcome;
 use satellite_core::time::Timestamp;
-use satellite_core::usage::{Client, Detail, EndedCall, RefusedCredential, Report};
+use satellite_core::usage::{Batch, Client, Detail, EndedCall, RefusedCredential, Report};
 use satellite_core::view::InstanceView;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::Surface;
 use crate::clock::Clock;
@@ -27,8 +26,6 @@ use crate::driver::Inbox;
 
 /// Reports sent on together.
 const BATCH: usize = 256;
-/// How often it is asked whether the control machine has taken a batch that it did not take at once.
-const PAUSE: Duration = Duration::from_millis(1);
 
 /// Where reports are put.
 #[derive(Debug)]
@@ -107,16 +104,17 @@ impl Usage {
 async fn send_on(mut seen: mpsc::Receiver<Seen>, lost: Arc<AtomicU64>, control: Inbox<Event>) {
     let mut batch = Vec::with_capacity(BATCH);
     while seen.recv_many(&mut batch, BATCH).await > 0 {
-        let reports: Arc<Vec<Report>> = Arc::new(batch.drain(..).map(Seen::report).collect());
+        let (receipt, taken) = oneshot::channel::<()>();
+        let reports = batch.drain(..).map(Seen::report).collect();
+        let reports = Arc::new(Batch::with_receipt(reports, receipt));
         let lost = lost.swap(0, Ordering::Relaxed);
         // The inbox is gone when the daemon is.
-        if control.send(Event::Used { reports: Arc::clone(&reports), lost }).is_err() {
+        if control.send(Event::Used { reports, lost }).is_err() {
             return;
         }
         // What comes meanwhile waits here, where its number is bounded.
-        while Arc::strong_count(&reports) > 1 {
-            tokio::time::sleep(PAUSE).await;
-        }
+        // Nothing is sent: the receipt is dropped with the reports.
+        let _ = taken.await;
     }
 }
 

@@ -60,14 +60,14 @@ fn a_later_tier_wins_and_secrets_of_every_tier_are_named() {
 }
 
 #[test]
-fn arguments_stand_tier_after_tier_unless_they_are_ordered() {
+fn arguments_stand_tier_after_tier_unless_they_are_ordered_and_secret_ones_are_named() {
     let mut template = template(Transport::Stdio);
     let arg = |value: &str, order| Argument { value: value.to_owned(), order };
     template.template_args = vec![arg("-y", None), arg("pkg", None), arg("last", Some(999))];
-    template.team_schema.args = vec![field("dir", "string"), field("mode", "string")];
+    template.team_schema.args = vec![field("dir", "secret"), field("mode", "string")];
     template.user_schema.args = vec![
         Field { order: Some(-1), ..field("first", "string") },
-        field("home", "string"),
+        field("home", "password"),
         field("unset", "string"),
     ];
     let team = TeamTier {
@@ -84,6 +84,7 @@ fn arguments_stand_tier_after_tier_unless_they_are_ordered() {
     };
     let entry = merge(&template, &team, &user, &instance()).unwrap();
     assert_eq!(entry.args.unwrap(), ["--first", "-y", "pkg", "/data", "extra", "/home", "last"]);
+    assert_eq!(entry.secret_metadata.unwrap().args, [3, 5], "what the schemas call secret");
 }
 
 #[test]

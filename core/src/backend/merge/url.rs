@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::secret::Secret;
-use crate::wire::path::escape;
+use crate::wire::path::{escape, unescape};
 
 /// `url` with `query` set on it: a parameter of the same name is replaced, the others stay as they
 /// are, and so does a fragment.
@@ -37,29 +37,6 @@ pub(super) fn with_query(url: &str, query: &BTreeMap<String, Secret>) -> String 
         url.push_str(fragment);
     }
     url
-}
-
-/// The bytes an escaped name stands for.
-fn unescape(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        let mut ahead = rest.clone();
-        let digits = ahead.next().and_then(nibble).zip(ahead.next().and_then(nibble));
-        match (byte, digits) {
-            (b'%', Some((high, low))) => {
-                bytes.push(high << 4 | low);
-                rest = ahead;
-            }
-            (b'+', _) => bytes.push(b' '),
-            _ => bytes.push(byte),
-        }
-    }
-    bytes
-}
-
-fn nibble(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl World {
     }
 
     fn did(&mut self, reports: Vec<Did>) {
-        self.event(Event::Used { reports: Arc::new(reports), lost: 0 });
+        self.event(Event::Used { reports: Arc::new(reports.into()), lost: 0 });
     }
 
     fn wrote(&mut self, lines: usize, dropped: u64, dropped_over_ms: u64) {

@@ -113,7 +113,7 @@ pub struct ServerEntry {
     pub generation: Option<u64>,
 }
 
-/// Names of values that must not be shown.
+/// Names of values that must not be shown, and positions of those without a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretNames {
     /// Of query parameters.
@@ -137,12 +137,22 @@ pub struct SecretNames {
         deserialize_with = "lenient::or_default"
     )]
     pub env: Vec<String>,
+    /// Positions in `args`, from 0 (addition: arguments have no names).
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "lenient::or_default"
+    )]
+    pub args: Vec<usize>,
 }
 
 impl SecretNames {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.query_params.is_empty() && self.headers.is_empty() && self.env.is_empty()
+        self.query_params.is_empty()
+            && self.headers.is_empty()
+            && self.env.is_empty()
+            && self.args.is_empty()
     }
 }
 

@@ -18,7 +18,7 @@ impl World {
         }
         loop {
             if let Event::Used { reports, .. } = self.wanted.recv().await.unwrap() {
-                self.reports.extend(reports.iter().cloned());
+                self.reports.extend(reports.reports.iter().cloned());
                 return self.reports.pop_front().unwrap();
             }
         }
@@ -165,8 +165,8 @@ async fn a_control_machine_that_is_busy_costs_no_call_and_the_loss_is_counted() 
     let mut most = 0;
     while told + lost < 10_000 {
         if let Event::Used { reports, lost: some } = wanted.recv().await.unwrap() {
-            told += reports.len() as u64;
-            most = most.max(reports.len());
+            told += reports.reports.len() as u64;
+            most = most.max(reports.reports.len());
             lost += some;
         }
     }
