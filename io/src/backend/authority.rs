@@ -1,5 +1,10 @@
 //! Who asks.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use satellite_core::backend::admission::{acts_as_itself, bearer};
 use satellite_core::backend::api_key::{self, KeyFault};
@@ -48,7 +53,7 @@ impl Backend {
         Ok(satellite)
     }
 
-    /// Lets the administrator in.
+    /// Lets the administrator in. Routes of administration alone ask through [`Administrator`].
     pub(super) fn administrator(&self, headers: &HeaderMap) -> Result<(), Failure> {
         let token = bearer_of(headers).ok_or_else(|| {
             Failure::unauthorised("Authorization: Bearer <administration token> is required")
@@ -59,5 +64,40 @@ impl Backend {
         Err(Failure::unauthorised(
             "The administration token is wrong; the Backend printed it at its first start",
         ))
+    }
+}
+
+/// A Backend that only an administrator reaches: the state of administration's routes.
+#[derive(Clone)]
+pub(super) struct Guarded(Arc<Backend>);
+
+impl Guarded {
+    pub(super) fn new(backend: Arc<Backend>) -> Guarded {
+        Guarded(backend)
+    }
+}
+
+/// The Backend, for a request that shows the administration token. There is no other way out of
+/// [`Guarded`], so no handler of administration forgets to ask for it. It stands first among a
+/// handler's parameters: nothing else of the request is read for a stranger.
+pub(super) struct Administrator(Arc<Backend>);
+
+impl Deref for Administrator {
+    type Target = Backend;
+
+    fn deref(&self) -> &Backend {
+        &self.0
+    }
+}
+
+impl FromRequestParts<Guarded> for Administrator {
+    type Rejection = Failure;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        Guarded(backend): &Guarded,
+    ) -> Result<Administrator, Failure> {
+        backend.administrator(&parts.headers)?;
+        Ok(Administrator(Arc::clone(backend)))
     }
 }

@@ -1,9 +1,6 @@
 //! Installations, users' settings, instance tokens, tools.
 
-use std::sync::Arc;
-
-use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::extract::Path;
 use satellite_core::backend::instance_token;
 use satellite_core::id::{InstallationId, TeamId, UserId};
 use satellite_core::time::IsoTime;
@@ -18,16 +15,12 @@ use serde_json::{Value, json};
 
 use super::{created, shown};
 use crate::backend::answer::{Answer, Body, Failure, ok};
+use crate::backend::authority::Administrator;
 use crate::backend::open::Backend;
 use crate::backend::store::records::{self, InstallationPatch, JsonText};
 use crate::backend::store::{Store, StoreError};
 
-pub(crate) async fn list(
-    State(backend): State<Arc<Backend>>,
-    Path(team): Path<TeamId>,
-    headers: HeaderMap,
-) -> Answer {
-    backend.administrator(&headers)?;
+pub(crate) async fn list(backend: Administrator, Path(team): Path<TeamId>) -> Answer {
     let mut installations = Vec::new();
     for installation in backend.store.installations(Some(team)).await? {
         installations.push(whole(&backend, installation).await?);
@@ -36,22 +29,14 @@ pub(crate) async fn list(
 }
 
 pub(crate) async fn get(
-    State(backend): State<Arc<Backend>>,
+    backend: Administrator,
     Path((team, id)): Path<(TeamId, InstallationId)>,
-    headers: HeaderMap,
 ) -> Answer {
-    backend.administrator(&headers)?;
     let installation = find(&backend, &team, id).await?;
     shown(InstallationData { installation: whole(&backend, installation).await? })
 }
 
-pub(crate) async fn create(
-    State(backend): State<Arc<Backend>>,
-    Path(team): Path<TeamId>,
-    headers: HeaderMap,
-    body: Body,
-) -> Answer {
-    backend.administrator(&headers)?;
+pub(crate) async fn create(backend: Administrator, Path(team): Path<TeamId>, body: Body) -> Answer {
     let asked: CreateInstallation = body.read("installation")?;
     backend.store.team(team.clone()).await?.ok_or_else(|| Failure::not_found("team"))?;
     let server = backend.store.server(asked.server_id.clone()).await?;
@@ -87,12 +72,10 @@ pub(crate) async fn create(
 }
 
 pub(crate) async fn update(
-    State(backend): State<Arc<Backend>>,
+    backend: Administrator,
     Path((team, id)): Path<(TeamId, InstallationId)>,
-    headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    backend.administrator(&headers)?;
     let asked: UpdateInstallation = body.read("installation")?;
     let id = find(&backend, &team, id).await?.id;
     let patch = InstallationPatch {
@@ -113,11 +96,9 @@ pub(crate) async fn update(
 
 /// Has every instance of the installation ended and started anew.
 pub(crate) async fn redeploy(
-    State(backend): State<Arc<Backend>>,
+    backend: Administrator,
     Path((team, id)): Path<(TeamId, InstallationId)>,
-    headers: HeaderMap,
 ) -> Answer {
-    backend.administrator(&headers)?;
     let id = find(&backend, &team, id).await?.id;
     let patch = InstallationPatch { redeploy: true, ..InstallationPatch::default() };
     let notice = backend.configure("mcp_redeploy", &id, &team);
@@ -127,11 +108,9 @@ pub(crate) async fn redeploy(
 }
 
 pub(crate) async fn delete(
-    State(backend): State<Arc<Backend>>,
+    backend: Administrator,
     Path((team, id)): Path<(TeamId, InstallationId)>,
-    headers: HeaderMap,
 ) -> Answer {
-    backend.administrator(&headers)?;
     let id = find(&backend, &team, id).await?.id;
     let notice = backend.configure("mcp_installation_deleted", &id, &team);
     backend.store.delete_installation(id, notice).await?;
@@ -140,12 +119,10 @@ pub(crate) async fn delete(
 }
 
 pub(crate) async fn set_user(
-    State(backend): State<Arc<Backend>>,
+    backend: Administrator,
     Path((team, id, user)): Path<(TeamId, InstallationId, UserId)>,
-    headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    backend.administrator(&headers)?;
     let asked: UserSettings = body.read("user settings")?;
     let installation = find(&backend, &team, id).await?;
     instance_of(&backend, &installation.id, &user).await?;
@@ -165,11 +142,9 @@ pub(crate) async fn set_user(
 }
 
 pub(crate) async fn issue_token(
-    State(backend): State<Arc<Backend>>,
+    backend: Administrator,
     Path((team, id, user)): Path<(TeamId, InstallationId, UserId)>,
-    headers: HeaderMap,
 ) -> Answer {
-    backend.administrator(&headers)?;
     let installation = find(&backend, &team, id).await?;
     let instance = instance_of(&backend, &installation.id, &user).await?;
     let (token, token_hash) = instance_token::issue(&backend.random());
@@ -199,12 +174,10 @@ struct SetTool {
 }
 
 pub(crate) async fn set_tool(
-    State(backend): State<Arc<Backend>>,
+    backend: Administrator,
     Path((team, id, tool)): Path<(TeamId, InstallationId, String)>,
-    headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    backend.administrator(&headers)?;
     let SetTool { is_disabled } = body.read("tool")?;
     let installation = find(&backend, &team, id).await?;
     let server = backend.store.server(installation.server_id.clone()).await?;

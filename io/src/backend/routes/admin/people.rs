@@ -1,9 +1,6 @@
 //! Teams, users, members, access tokens.
 
-use std::sync::Arc;
-
-use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::extract::Path;
 use satellite_core::backend::{access_token, merge};
 use satellite_core::id::{TeamId, UserId};
 use satellite_core::time::{IsoTime, SECOND};
@@ -16,14 +13,14 @@ use serde_json::json;
 
 use super::{created, shown};
 use crate::backend::answer::{Answer, Body, Failure, ok};
+use crate::backend::authority::Administrator;
 use crate::backend::open::Backend;
 use crate::backend::store::{Store, StoreError, records};
 
 /// What a member is unless another role is named.
 const STANDARD_ROLE: &str = "team_user";
 
-pub(crate) async fn teams(State(backend): State<Arc<Backend>>, headers: HeaderMap) -> Answer {
-    backend.administrator(&headers)?;
+pub(crate) async fn teams(backend: Administrator) -> Answer {
     let mut teams = Vec::new();
     for team in backend.store.teams().await? {
         teams.push(whole_team(&backend, team).await?);
@@ -31,12 +28,7 @@ pub(crate) async fn teams(State(backend): State<Arc<Backend>>, headers: HeaderMa
     shown(TeamsData { teams })
 }
 
-pub(crate) async fn team(
-    State(backend): State<Arc<Backend>>,
-    Path(id): Path<TeamId>,
-    headers: HeaderMap,
-) -> Answer {
-    backend.administrator(&headers)?;
+pub(crate) async fn team(backend: Administrator, Path(id): Path<TeamId>) -> Answer {
     let team = backend.store.team(id).await?.ok_or_else(|| Failure::not_found("team"))?;
     shown(TeamData { team: whole_team(&backend, team).await? })
 }
@@ -53,12 +45,7 @@ async fn whole_team(backend: &Backend, team: records::Team) -> Result<Team, Stor
     })
 }
 
-pub(crate) async fn create_team(
-    State(backend): State<Arc<Backend>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Answer {
-    backend.administrator(&headers)?;
+pub(crate) async fn create_team(backend: Administrator, body: Body) -> Answer {
     let asked: CreateTeam = body.read("team")?;
     let slug = merge::slug(asked.slug.as_deref().unwrap_or(&asked.name));
     if slug.is_empty() {
@@ -74,12 +61,7 @@ pub(crate) async fn create_team(
     Ok(created(TeamData { team: whole_team(&backend, team).await? }))
 }
 
-pub(crate) async fn delete_team(
-    State(backend): State<Arc<Backend>>,
-    Path(id): Path<TeamId>,
-    headers: HeaderMap,
-) -> Answer {
-    backend.administrator(&headers)?;
+pub(crate) async fn delete_team(backend: Administrator, Path(id): Path<TeamId>) -> Answer {
     let payload = json!({"event": "team_deleted", "team_id": id});
     let notice = backend.notice("configure", &payload);
     if !backend.store.delete_team(id.clone(), notice).await? {
@@ -90,12 +72,10 @@ pub(crate) async fn delete_team(
 }
 
 pub(crate) async fn set_member(
-    State(backend): State<Arc<Backend>>,
+    backend: Administrator,
     Path((team, user)): Path<(TeamId, UserId)>,
-    headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    backend.administrator(&headers)?;
     let asked: SetMember = body.read_or_default("member")?;
     let role = asked.role.unwrap_or_else(|| STANDARD_ROLE.to_owned());
     add_member(&backend, &team, &user, role).await?;
@@ -124,11 +104,9 @@ async fn add_member(
 }
 
 pub(crate) async fn remove_member(
-    State(backend): State<Arc<Backend>>,
+    backend: Administrator,
     Path((team, user)): Path<(TeamId, UserId)>,
-    headers: HeaderMap,
 ) -> Answer {
-    backend.administrator(&headers)?;
     let payload = json!({"event": "team_member_removed", "team_id": team, "user_id": user});
     let notice = backend.notice("configure", &payload);
     if !backend.store.remove_member(team, user, notice).await? {
@@ -138,8 +116,7 @@ pub(crate) async fn remove_member(
     ok(&Acknowledgement::new("The user has left the team."))
 }
 
-pub(crate) async fn users(State(backend): State<Arc<Backend>>, headers: HeaderMap) -> Answer {
-    backend.administrator(&headers)?;
+pub(crate) async fn users(backend: Administrator) -> Answer {
     let mut users = Vec::new();
     for user in backend.store.users().await? {
         users.push(whole_user(&backend, user).await?);
@@ -147,12 +124,7 @@ pub(crate) async fn users(State(backend): State<Arc<Backend>>, headers: HeaderMa
     shown(UsersData { users })
 }
 
-pub(crate) async fn user(
-    State(backend): State<Arc<Backend>>,
-    Path(id): Path<UserId>,
-    headers: HeaderMap,
-) -> Answer {
-    backend.administrator(&headers)?;
+pub(crate) async fn user(backend: Administrator, Path(id): Path<UserId>) -> Answer {
     let user = backend.store.user(id).await?.ok_or_else(|| Failure::not_found("user"))?;
     shown(UserData { user: whole_user(&backend, user).await? })
 }
@@ -174,12 +146,7 @@ async fn whole_user(backend: &Backend, user: records::User) -> Result<User, Stor
     })
 }
 
-pub(crate) async fn create_user(
-    State(backend): State<Arc<Backend>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Answer {
-    backend.administrator(&headers)?;
+pub(crate) async fn create_user(backend: Administrator, body: Body) -> Answer {
     let asked: CreateUser = body.read("user")?;
     if asked.username.trim().is_empty() {
         return Err(Failure::invalid("user: `username`: must not be empty"));
@@ -201,12 +168,7 @@ pub(crate) async fn create_user(
     Ok(created(UserData { user: whole_user(&backend, user).await? }))
 }
 
-pub(crate) async fn delete_user(
-    State(backend): State<Arc<Backend>>,
-    Path(id): Path<UserId>,
-    headers: HeaderMap,
-) -> Answer {
-    backend.administrator(&headers)?;
+pub(crate) async fn delete_user(backend: Administrator, Path(id): Path<UserId>) -> Answer {
     let user = backend.store.user(id).await?.ok_or_else(|| Failure::not_found("user"))?;
     let email = user.email.as_deref().unwrap_or_default();
     let payload = json!({"event": "user_deleted", "user_id": user.id, "user_email": email});
@@ -220,12 +182,10 @@ pub(crate) async fn delete_user(
 }
 
 pub(crate) async fn create_token(
-    State(backend): State<Arc<Backend>>,
+    backend: Administrator,
     Path(user): Path<UserId>,
-    headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    backend.administrator(&headers)?;
     let asked: CreateAccessToken = body.read("access token")?;
     let members = backend.store.members(asked.team_id.clone()).await?;
     if !members.iter().any(|member| member.user_id == user) {

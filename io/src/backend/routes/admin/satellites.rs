@@ -1,10 +1,7 @@
 //! Satellites, their commands, heartbeats and events.
 
-use std::sync::Arc;
-
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
+use axum::extract::{Path, Query};
 use satellite_core::backend::{admission, registration};
 use satellite_core::id::{CommandId, EventId, InstallationId, SatelliteId, TeamId};
 use satellite_core::time::{IsoTime, MINUTE, SECOND};
@@ -20,6 +17,7 @@ use serde_json::Value;
 
 use super::{created, shown};
 use crate::backend::answer::{Answer, Body, Failure, ok};
+use crate::backend::authority::Administrator;
 use crate::backend::open::Backend;
 use crate::backend::store::Store;
 use crate::backend::store::records::{
@@ -32,28 +30,20 @@ const COMMAND_LIFE_MS: u64 = 5 * MINUTE;
 const ROWS_STANDARD: u32 = 100;
 const ROWS_MAX: u32 = 1_000;
 
-pub(crate) async fn list(State(backend): State<Arc<Backend>>, headers: HeaderMap) -> Answer {
-    backend.administrator(&headers)?;
+pub(crate) async fn list(backend: Administrator) -> Answer {
     let satellites = backend.store.satellites().await?.into_iter().map(whole).collect();
     shown(SatellitesData { satellites })
 }
 
-pub(crate) async fn get(
-    State(backend): State<Arc<Backend>>,
-    Path(id): Path<SatelliteId>,
-    headers: HeaderMap,
-) -> Answer {
-    backend.administrator(&headers)?;
+pub(crate) async fn get(backend: Administrator, Path(id): Path<SatelliteId>) -> Answer {
     shown(SatelliteData { satellite: whole(find(&backend, id).await?) })
 }
 
 pub(crate) async fn update(
-    State(backend): State<Arc<Backend>>,
+    backend: Administrator,
     Path(id): Path<SatelliteId>,
-    headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    backend.administrator(&headers)?;
     let asked: UpdateSatellite = body.read("satellite")?;
     if asked == UpdateSatellite::default() {
         return Err(Failure::invalid(
@@ -94,12 +84,10 @@ struct SetStatus {
 
 /// The same in the words of a satellite's status: `active`, `inactive` or `maintenance`.
 pub(crate) async fn set_status(
-    State(backend): State<Arc<Backend>>,
+    backend: Administrator,
     Path(id): Path<SatelliteId>,
-    headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    backend.administrator(&headers)?;
     let SetStatus { status } = body.read("satellite")?;
     let admin_state = match status.as_str() {
         "active" => records::AdminState::Enabled,
@@ -122,12 +110,7 @@ pub(crate) async fn set_status(
     ok(&Reply::new(SatelliteData { satellite: whole(satellite) }).with_message(message))
 }
 
-pub(crate) async fn delete(
-    State(backend): State<Arc<Backend>>,
-    Path(id): Path<SatelliteId>,
-    headers: HeaderMap,
-) -> Answer {
-    backend.administrator(&headers)?;
+pub(crate) async fn delete(backend: Administrator, Path(id): Path<SatelliteId>) -> Answer {
     if !backend.store.delete_satellite(id, backend.clock.now()).await? {
         return Err(Failure::not_found("satellite"));
     }
@@ -135,12 +118,10 @@ pub(crate) async fn delete(
 }
 
 pub(crate) async fn create_command(
-    State(backend): State<Arc<Backend>>,
+    backend: Administrator,
     Path(id): Path<SatelliteId>,
-    headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    backend.administrator(&headers)?;
     let asked: CreateCommand = body.read("command")?;
     if let CommandType::Unknown(_) = asked.command_type {
         let known: Vec<_> = CommandType::KNOWN.iter().map(CommandType::as_str).collect();
@@ -209,12 +190,10 @@ fn window(query: Windowed) -> Result<(Window, u32), Failure> {
 }
 
 pub(crate) async fn commands(
-    State(backend): State<Arc<Backend>>,
+    backend: Administrator,
     Path(id): Path<SatelliteId>,
-    headers: HeaderMap,
     query: Windowed,
 ) -> Answer {
-    backend.administrator(&headers)?;
     let (_, limit) = window(query)?;
     let satellite = find(&backend, id).await?;
     let commands = backend.store.commands(satellite.id, limit).await?;
@@ -222,23 +201,19 @@ pub(crate) async fn commands(
 }
 
 pub(crate) async fn command(
-    State(backend): State<Arc<Backend>>,
+    backend: Administrator,
     Path((satellite, id)): Path<(SatelliteId, CommandId)>,
-    headers: HeaderMap,
 ) -> Answer {
-    backend.administrator(&headers)?;
     let command = backend.store.command(satellite, id).await?;
     let command = command.ok_or_else(|| Failure::not_found("command"))?;
     shown(CommandData { command: whole_command(command) })
 }
 
 pub(crate) async fn heartbeats(
-    State(backend): State<Arc<Backend>>,
+    backend: Administrator,
     Path(id): Path<SatelliteId>,
-    headers: HeaderMap,
     query: Windowed,
 ) -> Answer {
-    backend.administrator(&headers)?;
     let (_, limit) = window(query)?;
     let satellite = find(&backend, id).await?;
     let heartbeats = backend.store.heartbeats(satellite.id, limit).await?.into_iter();
@@ -258,22 +233,15 @@ pub(crate) async fn heartbeats(
 }
 
 pub(crate) async fn events(
-    State(backend): State<Arc<Backend>>,
+    backend: Administrator,
     Path(id): Path<SatelliteId>,
-    headers: HeaderMap,
     query: Windowed,
 ) -> Answer {
-    backend.administrator(&headers)?;
     let satellite = find(&backend, id).await?;
     show_events(&backend, Some(satellite.id), query).await
 }
 
-pub(crate) async fn all_events(
-    State(backend): State<Arc<Backend>>,
-    headers: HeaderMap,
-    query: Windowed,
-) -> Answer {
-    backend.administrator(&headers)?;
+pub(crate) async fn all_events(backend: Administrator, query: Windowed) -> Answer {
     show_events(&backend, None, query).await
 }
 

@@ -1,9 +1,6 @@
 //! Server templates.
 
-use std::sync::Arc;
-
-use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::extract::Path;
 use satellite_core::backend::merge;
 use satellite_core::time::IsoTime;
 use satellite_core::view::Transport;
@@ -13,32 +10,21 @@ use satellite_core::wire::decode;
 
 use super::{created, shown};
 use crate::backend::answer::{Answer, Body, Failure, ok};
-use crate::backend::open::Backend;
+use crate::backend::authority::Administrator;
 use crate::backend::store::records::{self, JsonText};
 use crate::backend::store::{Store, StoreError};
 
-pub(crate) async fn list(State(backend): State<Arc<Backend>>, headers: HeaderMap) -> Answer {
-    backend.administrator(&headers)?;
+pub(crate) async fn list(backend: Administrator) -> Answer {
     let servers = backend.store.servers().await?.into_iter().map(whole);
     shown(ServersData { servers: servers.collect::<Result<_, _>>()? })
 }
 
-pub(crate) async fn get(
-    State(backend): State<Arc<Backend>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Answer {
-    backend.administrator(&headers)?;
+pub(crate) async fn get(backend: Administrator, Path(id): Path<String>) -> Answer {
     let server = backend.store.server(id).await?.ok_or_else(|| Failure::not_found("server"))?;
     shown(ServerData { server: whole(server)? })
 }
 
-pub(crate) async fn create(
-    State(backend): State<Arc<Backend>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Answer {
-    backend.administrator(&headers)?;
+pub(crate) async fn create(backend: Administrator, body: Body) -> Answer {
     let mut definition: CreateServer = body.read("server")?;
     let slug = merge::server_slug(&definition);
     if slug.is_empty() || slug.contains(':') {
@@ -63,12 +49,7 @@ pub(crate) async fn create(
     Ok(created(ServerData { server: whole(server)? }))
 }
 
-pub(crate) async fn delete(
-    State(backend): State<Arc<Backend>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Answer {
-    backend.administrator(&headers)?;
+pub(crate) async fn delete(backend: Administrator, Path(id): Path<String>) -> Answer {
     if !backend.store.delete_server(id).await? {
         return Err(Failure::not_found("server"));
     }
