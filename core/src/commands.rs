@@ -475,7 +475,7 @@ impl Machine for Commands {
         let execution = running.map(|executing| {
             Deadline::new(executing.since.after(COMMAND_TIMEOUT_MS), "command overdue")
         });
-        let held = self.held_until.filter(|_| !self.draining && !self.waiting.is_empty());
+        let held = self.held_until.filter(|_| !self.draining);
         let held = held.map(|until| Deadline::new(until, "command begins again"));
         let result = self.results.due().map(|due| Deadline::new(due, "command result again"));
         Deadline::earlier(held, Deadline::earlier(execution, result))

@@ -21,7 +21,7 @@ use crate::credentials::Credentials;
 use crate::http::{HttpAnswer, HttpFailure, HttpRequest};
 use crate::id::EventId;
 use crate::journal::{self, Gap};
-use crate::limits::{EVENT_BATCH_MAX, EVENT_BATCH_MAX_BYTES, Settings};
+use crate::limits::{EVENT_BATCH_MAX, EVENT_BATCH_MAX_BYTES, EVENT_QUEUE_MAX_BYTES, Settings};
 use crate::link::request;
 use crate::log::{Level, LogLine};
 use crate::machine::{Deadline, Machine, Verdict};
@@ -142,7 +142,7 @@ impl Outbox {
             window_ms: settings.event_window_ms,
             random,
             credentials: None,
-            queue: Queue::new(settings.event_queue_max),
+            queue: Queue::new(settings.event_queue_max, EVENT_QUEUE_MAX_BYTES),
             phase: Phase::Quiet,
             next_seq: seq,
             synced_through: 0,

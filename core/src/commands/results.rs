@@ -147,9 +147,9 @@ impl Results {
         Some(id)
     }
 
-    /// The attempt in flight failed. Returns the number of failures in a row.
+    /// The attempt in flight failed; the next one is put off by [`Results::pause`]. Returns the
+    /// number of failures in a row.
     pub(super) fn failed(&mut self) -> u32 {
-        self.sending = Sending::Idle;
         self.failures = self.failures.saturating_add(1);
         self.failures
     }

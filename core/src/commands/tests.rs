@@ -1,4 +1,7 @@
 mod crashes;
+mod memory;
+mod model;
+mod properties;
 mod sending;
 
 use alloc::string::{String, ToString};

@@ -8,7 +8,6 @@ use serde_json::value::RawValue;
 
 use crate::id::EventId;
 use crate::journal::{Gap, GapReason};
-use crate::limits::EVENT_QUEUE_MAX_BYTES;
 use crate::time::Timestamp;
 
 /// A waiting event.
@@ -52,13 +51,16 @@ pub(super) struct Queue {
     entries: VecDeque<Entry>,
     bytes: usize,
     capacity: usize,
+    max_bytes: usize,
     dropped: u64,
 }
 
 impl Queue {
-    pub(super) fn new(capacity: usize) -> Self {
+    /// A queue of at most `capacity` entries, whose events have at most `max_bytes` together.
+    pub(super) fn new(capacity: usize, max_bytes: usize) -> Self {
         // Below two there is no room for a gap and the event that made it.
-        Queue { entries: VecDeque::new(), bytes: 0, capacity: capacity.max(2), dropped: 0 }
+        let capacity = capacity.max(2);
+        Queue { entries: VecDeque::new(), bytes: 0, capacity, max_bytes, dropped: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -107,7 +109,7 @@ impl Queue {
     }
 
     fn is_over(&self) -> bool {
-        self.entries.len() > self.capacity || self.bytes > EVENT_QUEUE_MAX_BYTES
+        self.entries.len() > self.capacity || self.bytes > self.max_bytes
     }
 
     /// Drops one more event into the open gap, or opens one. Says whether that gave room.

@@ -1,5 +1,8 @@
 mod crashes;
+mod list;
+mod model;
 mod properties;
+mod queue;
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
