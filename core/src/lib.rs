@@ -46,6 +46,7 @@ pub mod reconcile;
 pub mod recording;
 pub mod redaction;
 pub mod relay;
+pub mod remote;
 pub mod request;
 pub mod router;
 pub mod secret;

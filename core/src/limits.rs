@@ -81,6 +81,8 @@ pub const MESSAGE_MAX_DEPTH: usize = 128;
 pub const MESSAGE_BATCH_MAX: usize = 100;
 /// Requests in flight at one child.
 pub const CALLS_IN_FLIGHT_MAX: usize = 1_024;
+/// URLs of one remote server.
+pub const ENDPOINTS_MAX: usize = 8;
 /// How long a call may take unless it reports progress.
 pub const CALL_TIMEOUT_MS: u64 = 60 * SECOND;
 /// How long a call may take in all, progress or not.

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::recording::words::Word;
+use crate::remote;
 use crate::view::Inventory;
 
 pub use framing::{Frame, Framer, Frames, Outline};
@@ -74,6 +75,8 @@ pub struct Call {
     pub params: Option<Box<RawValue>>,
     /// How long it may take, counted anew by each progress notification.
     pub timeout_ms: u64,
+    /// Whether it may be sent again after it may have been carried out.
+    pub repeatable: bool,
 }
 
 /// What a relay asks for.
@@ -196,6 +199,15 @@ pub enum Report {
         /// How often since the last report.
         count: u64,
     },
+    /// A round trip to a remote, through the path of a call, succeeded: at most one report a second.
+    /// Sent by remotes only.
+    Reached {
+        /// From the request's first byte to the answer's, in milliseconds.
+        round_trip_ms: u64,
+    },
+    /// The handshake, a list, a probe or a call of a remote failed after everything that could be
+    /// tried. Sent by remotes only.
+    Failed(remote::Failure),
     /// The pipes are closed, and every call in flight has been answered. The process may live on.
     Closed {
         /// What is known of the end.

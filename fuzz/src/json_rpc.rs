@@ -125,7 +125,8 @@ fn conversation(data: &[u8]) {
                 let params = std::str::from_utf8(part).ok();
                 let params = params.and_then(|text| serde_json::from_str(text).ok());
                 let (method, timeout_ms) = (String::from("m\n"), u64::from(choice) * 100);
-                Event::Called(Call { id: CallId(sent), method, params, timeout_ms })
+                let repeatable = choice % 2 == 0;
+                Event::Called(Call { id: CallId(sent), method, params, timeout_ms, repeatable })
             }
             2 => Event::Cancelled { call: CallId(sent), reason: None },
             3 => {

@@ -48,6 +48,8 @@ pub struct NewCall {
     pub timeout_ms: u64,
     /// Whether the client asked for progress, so that notifications are passed on.
     pub progress: bool,
+    /// Whether it may be sent again after it may have been carried out.
+    pub repeatable: bool,
 }
 
 /// The way to one relay task. Cheap to clone.
@@ -123,8 +125,8 @@ impl RelayHandle {
             let _ = caller.done.send(CallOutcome::RejectedBeforeSend(rejection));
             return pending;
         }
-        let NewCall { method, params, timeout_ms, .. } = call;
-        let call = Call { id, method, params, timeout_ms };
+        let NewCall { method, params, timeout_ms, repeatable, .. } = call;
+        let call = Call { id, method, params, timeout_ms, repeatable };
         if let Err(mpsc::error::SendError(RelayInput::Call(_, caller))) =
             self.inputs.send(RelayInput::Call(call, caller))
         {

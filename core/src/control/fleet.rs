@@ -70,6 +70,9 @@ impl Control {
                     Report::Violation { what, count } => {
                         return self.violated(&key, what, count, out);
                     }
+                    Report::Reached { .. } | Report::Failed(_) => {
+                        return Verdict::Ignored("no remote");
+                    }
                 };
                 (key, event)
             }

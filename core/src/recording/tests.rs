@@ -165,6 +165,11 @@ fn recorded() -> Daemon {
         Report::ListsStale { step: "tools/list", reason: "CaNaRy-argument-2 failed".into() },
         Report::Activity(crate::relay::Activity { messages: 3, ..Default::default() }),
         Report::Probe { answered: true },
+        Report::Reached { round_trip_ms: 12 },
+        Report::Failed(crate::remote::Failure::new(
+            crate::remote::Fault::Broken,
+            "CaNaRy-env is no server",
+        )),
     ] {
         daemon.event(Event::Relay { key: key.clone(), incarnation, report });
     }

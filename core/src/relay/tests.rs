@@ -66,6 +66,7 @@ impl Bench {
             method: "tools/call".to_string(),
             params: Some(params),
             timeout_ms: 10_000,
+            repeatable: false,
         }))
     }
 

@@ -81,6 +81,7 @@ async fn call(relay: &RelayHandle, plan: &Plan, strings: &mut Strings) -> Option
         params: plan.params.clone(),
         timeout_ms: CALL_TIMEOUT_MS,
         progress: strings.notes.is_some(),
+        repeatable: plan.is_repeatable,
     });
     loop {
         let step = tokio::select! {

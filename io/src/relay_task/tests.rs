@@ -123,6 +123,7 @@ fn call(handle: &RelayHandle, params: Option<&str>, progress: bool) -> PendingCa
         params: params.map(raw),
         timeout_ms: 60_000,
         progress,
+        repeatable: false,
     })
 }
 
@@ -222,6 +223,7 @@ async fn deadlines_are_kept_while_nothing_else_happens() {
         params: None,
         timeout_ms: 5,
         progress: false,
+        repeatable: false,
     });
     assert!(matches!(quick.outcome().await, CallOutcome::TimedOut { .. }));
     assert!(matches!(slow.next().await, CallStep::Outcome(CallOutcome::TimedOut { .. })));

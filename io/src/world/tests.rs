@@ -188,6 +188,7 @@ fn call(relay: &RelayHandle) -> crate::relays::PendingCall {
         params: Some(params),
         timeout_ms: 60_000,
         progress: false,
+        repeatable: false,
     })
 }
 

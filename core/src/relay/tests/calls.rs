@@ -318,6 +318,7 @@ fn a_method_name_cannot_break_out_of_its_line() {
         method: method.clone(),
         params: None,
         timeout_ms: 1,
+        repeatable: false,
     }));
     let written = bench.written();
     assert_eq!((written.len(), &written[0]["method"]), (1, &json!(method)));

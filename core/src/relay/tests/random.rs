@@ -131,6 +131,7 @@ proptest! {
                         method: "tools/call".to_string(),
                         params: RawValue::from_string(params.to_string()).ok(),
                         timeout_ms,
+                        repeatable: false,
                     }));
                     vec![]
                 }
