@@ -68,6 +68,10 @@ pub enum HttpFailure {
     Unresolved(String),
     /// TLS could not be set up.
     Tls(String),
+    /// The server's certificate is not accepted: expired, for another name, of an unknown issuer.
+    Certificate(String),
+    /// The time for making a connection passed: nothing was sent.
+    ConnectTimedOut,
     /// The time-out passed.
     TimedOut,
     /// The connection ended before an answer began.
@@ -79,6 +83,13 @@ pub enum HttpFailure {
         /// The bound in bytes.
         limit: usize,
     },
+    /// The answer is not one: not HTTP, too many headers, or encoded although nobody asked for it.
+    Malformed(String),
+    /// A rule forbids the request, or the redirect it met. It was not sent, or not sent on.
+    Forbidden {
+        /// Which rule, and how to allow it.
+        what: String,
+    },
     /// Anything else, such as a proxy's refusal.
     Other(String),
 }
@@ -86,12 +97,27 @@ pub enum HttpFailure {
 impl HttpFailure {
     /// Whether the same request may succeed later without anybody changing anything.
     pub fn is_retryable(&self) -> bool {
-        !matches!(self, HttpFailure::Tls(_) | HttpFailure::TooLarge { .. })
+        !matches!(
+            self,
+            HttpFailure::Tls(_)
+                | HttpFailure::Certificate(_)
+                | HttpFailure::TooLarge { .. }
+                | HttpFailure::Forbidden { .. }
+        )
     }
 
-    /// Whether the other side certainly saw nothing of the request.
+    /// Whether the other side certainly did nothing about the request: it saw none of it, or only
+    /// answered with a redirect that is not followed.
     pub fn has_no_side_effects(&self) -> bool {
-        matches!(self, HttpFailure::Refused(_) | HttpFailure::Unresolved(_) | HttpFailure::Tls(_))
+        matches!(
+            self,
+            HttpFailure::Refused(_)
+                | HttpFailure::Unresolved(_)
+                | HttpFailure::Tls(_)
+                | HttpFailure::Certificate(_)
+                | HttpFailure::ConnectTimedOut
+                | HttpFailure::Forbidden { .. }
+        )
     }
 }
 
@@ -101,10 +127,16 @@ impl core::fmt::Display for HttpFailure {
             HttpFailure::Refused(detail) => write!(f, "connection refused: {detail}"),
             HttpFailure::Unresolved(detail) => write!(f, "name does not resolve: {detail}"),
             HttpFailure::Tls(detail) => write!(f, "TLS failed: {detail}"),
+            HttpFailure::Certificate(detail) => {
+                write!(f, "the server's certificate is not accepted: {detail}")
+            }
+            HttpFailure::ConnectTimedOut => f.write_str("no connection in time"),
             HttpFailure::TimedOut => f.write_str("Request timeout"),
             HttpFailure::Reset(detail) => write!(f, "connection reset: {detail}"),
             HttpFailure::Cut(detail) => write!(f, "answer broke off: {detail}"),
             HttpFailure::TooLarge { limit } => write!(f, "answer exceeds {limit} bytes"),
+            HttpFailure::Malformed(detail) => write!(f, "the answer cannot be read: {detail}"),
+            HttpFailure::Forbidden { what } => write!(f, "not allowed: {what}"),
             HttpFailure::Other(detail) => f.write_str(detail),
         }
     }

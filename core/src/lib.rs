@@ -27,6 +27,7 @@ pub mod commands;
 pub mod configuration;
 pub mod control;
 pub mod credentials;
+pub mod egress;
 pub mod exit;
 pub mod heartbeat;
 pub mod http;

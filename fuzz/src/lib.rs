@@ -4,6 +4,7 @@
 //! what it finds goes into `corpus/` and is replayed by `cargo test` from then on.
 
 pub mod credentials;
+pub mod egress;
 pub mod journal;
 pub mod json_rpc;
 pub mod lifecycle;
@@ -17,8 +18,9 @@ pub mod wire;
 pub type Body = fn(&[u8]);
 
 /// Every target by name, which is also that of its file and of its corpus.
-pub const TARGETS: [(&str, Body); 10] = [
+pub const TARGETS: [(&str, Body); 11] = [
     ("credentials", credentials::run),
+    ("egress", egress::run),
     ("journal", journal::run),
     ("json_rpc", json_rpc::run),
     ("lifecycle", lifecycle::run),

@@ -48,6 +48,11 @@ fn credentials_keep_their_promises_on_their_corpus() {
 }
 
 #[test]
+fn egress_keeps_its_promises_on_its_corpus() {
+    replay("egress");
+}
+
+#[test]
 fn retry_after_keeps_its_promises_on_its_corpus() {
     replay("retry_after");
 }
