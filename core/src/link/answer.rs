@@ -70,9 +70,14 @@ mod tests {
 
     #[test]
     fn the_other_side_cannot_flood_or_break_a_log_line() {
-        let body = format!(r#"{{"error":"a\nb{}"}}"#, "x".repeat(10_000));
-        let text = describe(&Ok(answer(&body)));
-        assert!(text.starts_with("HTTP 503: abx"));
-        assert!(text.len() < 400);
+        let long = "x".repeat(10_000);
+        for (body, start) in [
+            (format!(r#"{{"error":"a\nb{long}"}}"#), "HTTP 503: abx"),
+            (format!(r#"{{"error":"away","message":"a\nb{long}"}}"#), "HTTP 503: away: abx"),
+        ] {
+            let text = describe(&Ok(answer(&body)));
+            assert!(text.starts_with(start) && !text.contains('\n'), "{text}");
+            assert!(text.len() < 400, "{text}");
+        }
     }
 }

@@ -192,7 +192,7 @@ impl blocking::State<Conversation> for State {
     fn superstate(&mut self) -> Option<Superstate<'_>> {
         Some(match self {
             State::Idle | State::Checking { .. } | State::Registering { .. } | State::Storing => {
-                Superstate::Unpaired
+                Superstate::Root
             }
             State::Polling { turn } => Superstate::Paired { turn, may_hold: true },
             State::Verifying { turn } | State::Maintenance { turn } | State::Degraded { turn } => {
@@ -211,10 +211,6 @@ impl blocking::Superstate<Conversation> for Superstate<'_> {
         context: &mut Context<'_>,
     ) -> Outcome<State> {
         match self {
-            Superstate::Unpaired => match event {
-                Event::HeartbeatAnswered { .. } => context.refused(Refusal::IllegalTransition),
-                _ => Outcome::Super,
-            },
             Superstate::Paired { turn, may_hold } => {
                 conversation.paired(turn, *may_hold, event, context)
             }

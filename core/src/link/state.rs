@@ -126,8 +126,6 @@ impl Turn {
 /// A group of states that answer the same events alike.
 #[derive(Debug)]
 pub(super) enum Superstate<'a> {
-    /// No credentials yet: nobody can have heartbeats answered.
-    Unpaired,
     /// Credentials that may be used: polls, heartbeats and the loss of the pairing.
     Paired {
         /// The poll.

@@ -51,11 +51,13 @@ fn the_backends_pace_counts_from_start_to_start_within_its_bounds() {
 }
 
 #[test]
-fn a_poll_slower_than_the_interval_is_followed_at_once() {
-    let mut bench = Bench::paired();
-    bench.now = START.after(14_000);
-    bench.answer(200, r#"{"commands":[],"next_poll_interval":2}"#);
-    bench.sent();
+fn a_poll_that_takes_the_interval_or_longer_is_followed_at_once() {
+    for took in [2_000, 14_000] {
+        let mut bench = Bench::paired();
+        bench.now = START.after(took);
+        bench.answer(200, r#"{"commands":[],"next_poll_interval":2}"#);
+        bench.sent();
+    }
 }
 
 #[test]

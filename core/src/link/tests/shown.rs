@@ -113,3 +113,32 @@ fn a_token_needs_ten_characters_after_its_prefix() {
         assert_eq!(bench.exit().is_none(), sent, "{token}");
     }
 }
+
+#[test]
+fn a_registration_that_is_given_up_says_whether_its_token_may_be_used_up() {
+    for (status, may_be) in [(503, true), (429, false)] {
+        let mut bench = Bench::new();
+        bench.start(None, Some(TOKEN));
+        bench.answer(200, "{}");
+        while bench.exit().is_none() {
+            bench.answer(status, "");
+            if bench.exit().is_none() {
+                bench.wait();
+            }
+        }
+        let (code, text) = bench.exit().unwrap();
+        assert_eq!(code, 3);
+        assert_eq!(text.contains("may have used up the token"), may_be, "{status}: {text}");
+        assert_eq!(text.contains("create a new registration token"), may_be, "{status}: {text}");
+    }
+}
+
+#[test]
+fn an_answer_to_something_else_is_no_answer_to_the_first_question() {
+    let mut bench = Bench::new();
+    bench.start(None, Some(TOKEN));
+    let (request, _) = bench.sent();
+    let other = RequestKey { number: request.number + 1, ..request };
+    bench.feed(Event::Answered { request: other, answer: Ok(answer(200, "{}")) });
+    assert_eq!((bench.verdict, bench.state()), (Verdict::Ignored("late"), "checking"));
+}

@@ -42,6 +42,8 @@ fn without_credentials_a_satellite_asks_registers_stores_and_only_then_polls() {
     bench.answer(200, REGISTERED);
     assert!(matches!(&bench.out[..], [Effect::Store(_), Effect::Moved { to: "storing", .. }]));
     assert!(bench.link.credentials().is_none(), "nothing may presume what is not on disk");
+    let token = &bench.link.machine.inner().registration_token;
+    assert!(token.is_none(), "what is used up is not kept");
 
     bench.feed(Event::Stored(Ok(())));
     assert!(matches!(&bench.out[0], Effect::Paired(who) if who.id.as_str() == "sat_1"));

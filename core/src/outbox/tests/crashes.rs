@@ -105,6 +105,10 @@ fn a_torn_tail_and_a_power_cut_are_told_and_their_numbers_never_given_again() {
         bench.emit("a");
         bench.emit("b");
         bench.journal.truncate(bench.journal.len() - cut);
+        let found = recover(&bench.journal, bench.now, || "x".into());
+        let (settings, random) = (Settings::default(), Random::new(1));
+        let (_, altered) = Outbox::restored(bench.now, &found, boot, true, &settings, random);
+        assert!(altered, "the gap is to be entered in the journal");
         bench.restart(boot);
         bench.emit("c");
         let mut taken = Vec::new();

@@ -22,6 +22,9 @@ enum Step {
     /// Time passes until a millisecond before the machine's own deadline, and then until that.
     Due,
     FlushRequested,
+    /// The journal has grown too long and is written anew.
+    Rewritten,
+    /// The daemon is killed, and another one goes on.
     Killed,
 }
 
@@ -47,6 +50,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Late),
         2 => (0u64..5_000).prop_map(Step::Passed),
         4 => Just(Step::Due),
+        1 => Just(Step::Rewritten),
         1 => Just(Step::Killed),
     ];
     let end = proptest::collection::vec(step.clone().boxed(), 0..30);
@@ -197,6 +201,13 @@ impl Pair {
             Step::FlushRequested => {
                 self.model.flush();
                 self.bench.feed(Event::FlushRequested);
+            }
+            Step::Rewritten => {
+                self.bench.journal.clear();
+                for entry in self.bench.outbox.remembered() {
+                    journal::encode(&entry, &mut self.bench.journal);
+                }
+                return;
             }
             // Of a journal without a word the next daemon cannot know that there never was one.
             Step::Killed if self.bench.journal.is_empty() => return,

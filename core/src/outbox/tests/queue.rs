@@ -98,6 +98,9 @@ fn what_fits_exactly_is_kept_and_sent_together() {
     }
     assert_eq!((queue.bytes(), queue.batch_len(3, 30), queue.batch_len(3, 29)), (30, 3, 2));
     let gap = queue.push(event(4, 10), START, || "gap".into()).expect("there is no room");
-    assert_eq!((gap.from_seq, gap.to_seq, gap.count), (1, 2, 2));
+    assert_eq!((gap.from_seq, gap.to_seq, gap.count, gap.at), (1, 2, 2, START));
     assert_eq!((queue.len(), queue.bytes()), (3, 20));
+    let later = START.after(5_000);
+    let gap = queue.push(event(5, 10), later, || "gap".into()).expect("there is no room");
+    assert_eq!((gap.from_seq, gap.to_seq, gap.at), (1, 3, later), "told as of its last loss");
 }
