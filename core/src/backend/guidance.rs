@@ -30,10 +30,9 @@ pub fn guide(most_urgent: Option<Priority>, maintenance: bool) -> Guidance {
     Guidance { polling_mode, next_poll_interval: interval_ms / SECOND, maintenance }
 }
 
-/// For how many milliseconds to hold a poll that finds nothing: not at all in maintenance, for
-/// then there is nothing to wait for, nor for a satellite that was not granted it.
-pub fn hold_ms(wait_seconds: Option<u64>, granted: bool, maintenance: bool) -> u64 {
-    if !granted || maintenance {
+/// For how many milliseconds to hold a poll that finds nothing, if the satellite was granted it.
+pub fn hold_ms(wait_seconds: Option<u64>, granted: bool) -> u64 {
+    if !granted {
         return 0;
     }
     wait_seconds.unwrap_or(0).min(POLL_WAIT_MAX_SECONDS) * SECOND
@@ -61,11 +60,10 @@ mod tests {
 
     #[test]
     fn a_poll_is_held_only_where_that_was_granted() {
-        assert_eq!(hold_ms(Some(25), true, false), 25_000);
-        assert_eq!(hold_ms(Some(9_999), true, false), 25_000);
-        assert_eq!(hold_ms(Some(25), false, false), 0);
-        assert_eq!(hold_ms(Some(25), true, true), 0);
-        assert_eq!(hold_ms(None, true, false), 0);
+        assert_eq!(hold_ms(Some(25), true), 25_000);
+        assert_eq!(hold_ms(Some(9_999), true), 25_000);
+        assert_eq!(hold_ms(Some(25), false), 0);
+        assert_eq!(hold_ms(None, true), 0);
     }
 
     proptest! {

@@ -4,7 +4,7 @@
 use super::Owner;
 use super::admission::serves_installation;
 use crate::id::{SatelliteId, TeamId};
-use crate::time::{MINUTE, Timestamp};
+use crate::time::{IsoTime, MINUTE, Timestamp};
 use crate::view::InstanceStatus;
 use crate::wire::admin::AdminState;
 
@@ -66,6 +66,25 @@ pub fn report(
     if at < instance.since { StatusReport::Stale } else { StatusReport::Takes(at) }
 }
 
+/// Whether a maintenance window may be set.
+///
+/// # Errors
+///
+/// Its end is not after its beginning, or is past: in words for people.
+pub fn check_window(
+    from: Option<IsoTime>,
+    until: Option<IsoTime>,
+    now: Timestamp,
+) -> Result<(), &'static str> {
+    match until {
+        Some(until) if until.0 <= now => Err("the end of the window is past; name a later one"),
+        Some(until) if from.is_some_and(|from| until <= from) => {
+            Err("the window ends before it begins; `until` must be later than `from`")
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether a maintenance window is open.
 pub fn in_maintenance(admin: &AdminState, now: Timestamp) -> bool {
     match admin {
@@ -104,7 +123,6 @@ pub fn satellite_status(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::IsoTime;
 
     const NOW: Timestamp = Timestamp(10_000_000);
 
@@ -171,5 +189,16 @@ mod tests {
         assert!(takes_commands(&window, NOW.after(20)));
         let open = AdminState::Maintenance { from: None, until: None };
         assert_eq!(shown(&open, STALE_AFTER_MS), "maintenance");
+    }
+
+    #[test]
+    fn a_window_ends_after_it_begins_and_not_in_the_past() {
+        let at = |offset| Some(IsoTime(NOW.after(offset)));
+        for (from, until) in [(None, None), (at(0), None), (None, at(1)), (at(1), at(2))] {
+            assert_eq!(check_window(from, until, NOW), Ok(()));
+        }
+        for (from, until) in [(None, at(0)), (at(2), at(2)), (at(3), at(2))] {
+            assert!(check_window(from, until, NOW).is_err(), "{from:?} {until:?}");
+        }
     }
 }

@@ -1,19 +1,24 @@
 //! The administration commands: each is one request to the Backend's API.
 
 mod requests;
+#[cfg(test)]
+#[cfg(feature = "backend")]
+mod tests;
+mod waiting;
+mod words;
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use satellite_core::secret::Secret;
-use satellite_core::wire::path::escape;
+use satellite_core::time::IsoTime;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
-use self::requests::{ApiRequest, Shown, commands_of, request};
+use self::requests::{ApiRequest, Shown, request};
+pub(super) use self::words::admin_state;
 use super::api::Api;
 use super::output;
-use crate::exit::{Exit, fault, usage};
+use crate::exit::{Exit, usage};
 use crate::settings::{Sources, backend_url};
 
 /// Administration through the Backend's API.
@@ -34,7 +39,14 @@ Examples:
         after_help = "\
 Examples:
   satellite satellite list
-  satellite satellite get sat_1a2b --json"
+  satellite satellite get sat_1a2b --json
+  satellite satellite maintenance sat_1a2b                      until `enable`
+  satellite satellite maintenance sat_1a2b --from 2026-02-01T22:00:00Z --until 2026-02-02T02:00:00Z
+  satellite satellite enable sat_1a2b
+
+In maintenance and while it is disabled a satellite goes on serving its MCP clients; the
+Backend keeps what is sent to it and hands nothing out. In maintenance it asks every five
+minutes, so it may take that long until it hears that a window was ended early."
     )]
     Satellite(SatelliteCommand),
     /// Teams.
@@ -129,6 +141,21 @@ pub(super) enum SatelliteCommand {
     List(Access),
     /// One satellite.
     Get(Identified),
+    /// Hold its commands back for a while.
+    Maintenance {
+        /// When it begins, such as 2026-02-01T22:00:00Z [default: at once]
+        #[arg(long, value_name = "TIME", value_parser = words::moment)]
+        from: Option<IsoTime>,
+        /// When it ends, such as 2026-02-02T02:00:00Z [default: with `enable`]
+        #[arg(long, value_name = "TIME", value_parser = words::moment)]
+        until: Option<IsoTime>,
+        #[command(flatten)]
+        it: Identified,
+    },
+    /// Let it work again: ends maintenance, and what `disable` did.
+    Enable(Identified),
+    /// Hand it no commands and show it as inactive, whatever its heartbeats say.
+    Disable(Identified),
     /// Remove one; its key stops working.
     Delete(Identified),
 }
@@ -226,10 +253,11 @@ pub(super) struct NewCommand {
     /// What the command needs to know, a JSON object.
     #[arg(long, value_name = "JSON", default_value = "{}")]
     pub(super) payload: String,
-    /// Wait until the satellite has reported how it went.
+    /// Wait until the satellite has reported how it went; exit with 1 if it failed. Its steps go
+    /// to standard error.
     #[arg(long)]
     pub(super) wait: bool,
-    /// How long to wait at most.
+    /// How long to wait at most; the command goes on after it.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, requires = "wait")]
     pub(super) timeout: u64,
     #[command(flatten)]
@@ -252,24 +280,16 @@ pub(super) async fn run(command: &Administration, sources: &Sources) -> Result<(
     let api = api(access, sources)?;
     let mut reply: Value =
         api.call(request.method.clone(), &request.path, request.body.as_ref()).await?;
-    if let Administration::Command(QueueCommand::Send(new)) = command
-        && new.wait
-    {
-        reply = reported(&api, new, reply).await?;
+    let Administration::Command(QueueCommand::Send(new)) = command else {
+        show(&request, &reply, access.json);
+        return Ok(());
+    };
+    if new.wait {
+        let at_most = Duration::from_secs(new.timeout);
+        reply = waiting::reported(&api, &new.satellite, reply, at_most, output::note).await?;
     }
     show(&request, &reply, access.json);
-    match reply.pointer("/data/command/status").and_then(Value::as_str) {
-        Some("failed") if matches!(command, Administration::Command(QueueCommand::Send(_))) => {
-            let why = reply.pointer("/data/command/error_message").and_then(Value::as_str);
-            let error = format!("the command failed: {}", why.unwrap_or("no reason given"));
-            Err(if access.json {
-                fault("", "")
-            } else {
-                fault(error, "the satellite's log says more")
-            })
-        }
-        _ => Ok(()),
-    }
+    waiting::verdict(&reply, access.json)
 }
 
 fn api(access: &Access, sources: &Sources) -> Result<Api, Exit> {
@@ -289,33 +309,6 @@ fn api(access: &Access, sources: &Sources) -> Result<Api, Exit> {
     Api::new(url, Secret::new(token))
 }
 
-/// Asks after a command until its satellite has reported how it went.
-async fn reported(api: &Api, new: &NewCommand, sent: Value) -> Result<Value, Exit> {
-    let id = sent.pointer("/data/command/id").and_then(Value::as_str).unwrap_or_default();
-    let path = format!("{}/{}", commands_of(&new.satellite), escape(id));
-    let until = Instant::now() + Duration::from_secs(new.timeout);
-    let mut pause = Duration::from_millis(100);
-    loop {
-        let reply: Value = api.get(&path).await?;
-        let status = reply.pointer("/data/command/status").and_then(Value::as_str);
-        if matches!(status, Some("completed" | "failed")) {
-            return Ok(reply);
-        }
-        if Instant::now() >= until {
-            return Err(fault(
-                format!(
-                    "command {id} is still {} after {} s",
-                    status.unwrap_or("unknown"),
-                    new.timeout
-                ),
-                format!("ask again: satellite command get {id} --satellite {}", new.satellite),
-            ));
-        }
-        sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(2));
-    }
-}
-
 fn show(request: &ApiRequest, reply: &Value, json: bool) {
     if json {
         return output::line(&reply.to_string());
@@ -324,10 +317,17 @@ fn show(request: &ApiRequest, reply: &Value, json: bool) {
     match &request.shown {
         Shown::List(at, columns) => match place(at) {
             Value::Array(rows) if rows.is_empty() => output::note("there are none"),
-            Value::Array(rows) => output::line(&output::table(&rows, columns)),
+            Value::Array(mut rows) => {
+                rows.iter_mut().for_each(words::tell_admin_state);
+                output::line(&output::table(&rows, columns));
+            }
             _ => output::line(&reply.to_string()),
         },
-        Shown::One(at) => output::line(&output::record(&place(at))),
+        Shown::One(at) => {
+            let mut one = place(at);
+            words::tell_admin_state(&mut one);
+            output::line(&output::record(&one));
+        }
         Shown::Done(text) => output::line(text),
     }
 }
@@ -342,7 +342,11 @@ impl Administration {
             },
             Administration::Satellite(it) => match it {
                 SatelliteCommand::List(access) => access,
-                SatelliteCommand::Get(it) | SatelliteCommand::Delete(it) => &it.access,
+                SatelliteCommand::Get(it)
+                | SatelliteCommand::Maintenance { it, .. }
+                | SatelliteCommand::Enable(it)
+                | SatelliteCommand::Disable(it)
+                | SatelliteCommand::Delete(it) => &it.access,
             },
             Administration::Team(it) | Administration::User(it) => match it {
                 NamedCommand::List(access) | NamedCommand::Create { access, .. } => access,

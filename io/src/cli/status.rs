@@ -9,6 +9,7 @@ use satellite_core::limits::BACKEND_BODY_MAX_BYTES;
 use satellite_core::wire::path::escape;
 use serde_json::{Value, json};
 
+use super::administration::admin_state;
 use super::api::Api;
 use super::arguments::StatusArguments;
 use super::dev_file::DevFile;
@@ -69,9 +70,8 @@ pub(super) async fn run(arguments: &StatusArguments) -> Result<(), Exit> {
     if let Some(error) = link["error_message"].as_str() {
         output::line(&format!("    {error}"));
     }
-    if let Some(seen) = satellite["status"].as_str() {
-        let heartbeat = satellite["last_heartbeat"].as_str().unwrap_or("never");
-        output::line(&format!("    sees this satellite as {seen}, last heartbeat {heartbeat}"));
+    if let Some(seen) = seen(&satellite) {
+        output::line(&format!("    {seen}"));
     }
     let rows = instances(&installations);
     if !rows.is_empty() {
@@ -142,6 +142,17 @@ fn counts(instances: &Value) -> Option<String> {
     Some(if counts.is_empty() { String::from("none") } else { counts.join(", ") })
 }
 
+/// How the Backend sees the satellite, and what an administrator has decided about it.
+fn seen(satellite: &Value) -> Option<String> {
+    let status = satellite["status"].as_str()?;
+    let heartbeat = satellite["last_heartbeat"].as_str().unwrap_or("never");
+    let decided = match admin_state(&satellite["admin_state"]) {
+        Some(decided) if decided != "enabled" => format!(" (an administrator's word: {decided})"),
+        _ => String::new(),
+    };
+    Some(format!("sees this satellite as {status}{decided}, last heartbeat {heartbeat}"))
+}
+
 /// The last round trip to the Backend, in words.
 fn round_trip(backend: &Value) -> Option<String> {
     let (age, took) = (backend["age_ms"].as_u64()?, backend["round_trip_ms"].as_u64()?);
@@ -170,5 +181,9 @@ mod tests {
         let answered = json!({"age_ms": 2_500, "round_trip_ms": 3, "state": "polling"});
         assert_eq!(round_trip(&answered).as_deref(), Some("last answer 2 s ago, after 3 ms"));
         assert_eq!(round_trip(&json!({"age_ms": null})), None);
+        let satellite = json!({"status": "inactive", "admin_state": {"state": "disabled"}});
+        let told = "sees this satellite as inactive (an administrator's word: disabled), last \
+                    heartbeat never";
+        assert_eq!(seen(&satellite).as_deref(), Some(told));
     }
 }

@@ -65,36 +65,33 @@ async fn hand_out(
 ) -> Answer {
     let Query(query) =
         query.map_err(|rejection| Failure::invalid(format!("query: {}", rejection.body_text())))?;
-    let now = backend.clock.now();
-    let admin = satellite.admin();
-    let maintenance = status::in_maintenance(&admin, now);
-    let mut taken = Taken::default();
-    if status::takes_commands(&admin, now) {
-        let header = headers.get("x-last-poll").and_then(|value| value.to_str().ok());
-        let last_poll =
-            header.and_then(Timestamp::from_iso).or(query.last_poll.map(|last_poll| last_poll.0));
-        let granted = grants(&satellite.capabilities, POLL_WAIT);
-        let hold = guidance::hold_ms(query.wait, granted, maintenance);
-        let until = tokio::time::Instant::now() + Duration::from_millis(hold);
-        loop {
-            let notify = backend.waiting.on(&satellite.id);
-            // Listening before looking: a command filed in between is not missed.
-            let woken = notify.notified();
-            tokio::pin!(woken);
-            woken.as_mut().enable();
-            taken = take(backend, satellite, query.limit, last_poll).await?;
-            if !taken.commands.is_empty() || hold == 0 || backend.waiting.is_closing() {
-                break;
-            }
-            if tokio::time::timeout_at(until, woken).await.is_err() {
-                break;
-            }
+    let header = headers.get("x-last-poll").and_then(|value| value.to_str().ok());
+    let last_poll =
+        header.and_then(Timestamp::from_iso).or(query.last_poll.map(|last_poll| last_poll.0));
+    let granted = grants(&satellite.capabilities, POLL_WAIT);
+    let hold = guidance::hold_ms(query.wait, granted);
+    let until = tokio::time::Instant::now() + Duration::from_millis(hold);
+    let taken = loop {
+        let notify = backend.waiting.on(&satellite.id);
+        // Listening before looking: a command filed in between is not missed.
+        let woken = notify.notified();
+        tokio::pin!(woken);
+        woken.as_mut().enable();
+        let taken = take(backend, satellite, query.limit, last_poll).await?;
+        // An administrator may close the queue while the poll is held.
+        let is_closed = !status::takes_commands(&taken.admin, backend.clock.now());
+        if !taken.commands.is_empty() || is_closed || backend.waiting.is_closing() {
+            break taken;
         }
-        backend.waiting.forget(&satellite.id);
-    }
-    let guidance = guidance::guide(taken.most_urgent, maintenance);
+        if hold == 0 || tokio::time::timeout_at(until, woken).await.is_err() {
+            break taken;
+        }
+    };
+    backend.waiting.forget(&satellite.id);
     let leased = grants(&satellite.capabilities, COMMAND_LEASE);
     let now = backend.clock.now();
+    let maintenance = status::in_maintenance(&taken.admin, now);
+    let guidance = guidance::guide(taken.most_urgent, maintenance);
     ok(&PollReply {
         commands: taken.commands.into_iter().map(|one| command(one, leased, now)).collect(),
         polling_mode: guidance.polling_mode,

@@ -100,9 +100,9 @@ pub(super) async fn status(
             unhealthy: count("unhealthy"),
         },
         satellite: StatusSatellite {
+            status: satellite.status_at(backend.clock.now()),
             id: satellite.id,
             name: satellite.name,
-            status: satellite.status,
             last_heartbeat: satellite.last_heartbeat,
         },
         system_metrics: latest.first().map(|heartbeat| heartbeat.system_metrics.value()),

@@ -76,6 +76,30 @@ async fn a_held_poll_ends_when_a_command_comes_and_not_before() {
     assert_eq!(started.elapsed().as_secs(), 27);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_held_poll_brings_nothing_once_an_administrator_has_closed_the_queue() {
+    for (state, is_maintenance) in [
+        (json!({"state": "maintenance"}), json!(true)),
+        (json!({"state": "disabled"}), json!(null)),
+    ] {
+        let world = World::new().await;
+        let satellite = world.pair("edge-satellite-01", None).await;
+        let path = format!("/api/satellites/{}/commands?wait=20", satellite.id);
+        let manage = format!("/api/satellites/manage/{}", satellite.id);
+        let started = tokio::time::Instant::now();
+        let close = async {
+            tokio::time::sleep(Duration::from_secs(7)).await;
+            world.administer(Method::PATCH, &manage, json!({"admin_state": state})).await;
+            let commands = format!("{manage}/commands");
+            world.administer(Method::POST, &commands, json!({"command_type": "configure"})).await
+        };
+        let (polled, _) = tokio::join!(world.get(&path, &satellite.key), close);
+        assert_eq!(polled.body["commands"], json!([]), "{state}");
+        assert_eq!(polled.body["maintenance"], is_maintenance);
+        assert_eq!(started.elapsed().as_secs(), 7, "it is not held any longer");
+    }
+}
+
 #[tokio::test]
 async fn an_unchanged_configuration_answers_304_whatever_statuses_were_reported() {
     let world = World::new().await;

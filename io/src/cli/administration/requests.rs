@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use http::Method;
 use satellite_core::secret::Secret;
 use satellite_core::view::Transport;
-use satellite_core::wire::admin::Argument;
 use satellite_core::wire::admin::{
-    CreateServer, CreateTeam, CreateUser, Package, PackageTransport, Remote,
+    AdminState, Argument, CreateServer, CreateTeam, CreateUser, Package, PackageTransport, Remote,
 };
 use satellite_core::wire::path::escape;
 use serde::Serialize;
@@ -49,9 +48,22 @@ pub(super) fn request(command: &Administration) -> Result<ApiRequest, Exit> {
             SatelliteCommand::List(_) => list(
                 SATELLITES,
                 "/data/satellites",
-                &["id", "name", "satellite_type", "team_id", "status", "last_heartbeat"],
+                &[
+                    "id",
+                    "name",
+                    "satellite_type",
+                    "team_id",
+                    "status",
+                    "admin_state",
+                    "last_heartbeat",
+                ],
             ),
             SatelliteCommand::Get(it) => one(SATELLITES, &it.id, "/data/satellite"),
+            SatelliteCommand::Maintenance { from, until, it } => {
+                decide(&it.id, AdminState::Maintenance { from: *from, until: *until })
+            }
+            SatelliteCommand::Enable(it) => decide(&it.id, AdminState::Enabled),
+            SatelliteCommand::Disable(it) => decide(&it.id, AdminState::Disabled),
             SatelliteCommand::Delete(it) => delete(SATELLITES, &it.id),
         },
         Administration::Team(command) => match command {
@@ -215,6 +227,16 @@ fn create(path: &str, body: &impl Serialize, place: &'static str) -> Result<ApiR
         .map_err(|error| usage(format!("cannot write the request: {error}"), ""))?;
     let shown = Shown::One(place);
     Ok(ApiRequest { method: Method::POST, path: String::from(path), body: Some(body), shown })
+}
+
+/// What an administrator decides about a satellite.
+fn decide(id: &str, admin_state: AdminState) -> ApiRequest {
+    ApiRequest {
+        method: Method::PATCH,
+        path: format!("{SATELLITES}/{}", escape(id)),
+        body: Some(json!({"admin_state": admin_state})),
+        shown: Shown::One("/data/satellite"),
+    }
 }
 
 fn delete(path: &str, id: &str) -> ApiRequest {

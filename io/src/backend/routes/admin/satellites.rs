@@ -2,9 +2,9 @@
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query};
-use satellite_core::backend::{admission, registration};
+use satellite_core::backend::{admission, registration, status};
 use satellite_core::id::{CommandId, EventId, InstallationId, SatelliteId, TeamId};
-use satellite_core::time::{IsoTime, MINUTE, SECOND};
+use satellite_core::time::{IsoTime, MINUTE, SECOND, Timestamp};
 use satellite_core::wire::Acknowledgement;
 use satellite_core::wire::admin::{
     AdminState, CommandData, CommandRecord, CommandsData, CreateCommand, EventRecord, EventsData,
@@ -31,12 +31,13 @@ const ROWS_STANDARD: u32 = 100;
 const ROWS_MAX: u32 = 1_000;
 
 pub(crate) async fn list(backend: Administrator) -> Answer {
-    let satellites = backend.store.satellites().await?.into_iter().map(whole).collect();
-    shown(SatellitesData { satellites })
+    let now = backend.clock.now();
+    let satellites = backend.store.satellites().await?.into_iter();
+    shown(SatellitesData { satellites: satellites.map(|one| whole(one, now)).collect() })
 }
 
 pub(crate) async fn get(backend: Administrator, Path(id): Path<SatelliteId>) -> Answer {
-    shown(SatelliteData { satellite: whole(find(&backend, id).await?) })
+    shown(SatelliteData { satellite: whole(find(&backend, id).await?, backend.clock.now()) })
 }
 
 pub(crate) async fn update(
@@ -56,11 +57,14 @@ pub(crate) async fn update(
             Failure::invalid("satellite: `satellite_url`: must be http(s)://host without a path")
         })?),
     };
+    let now = backend.clock.now();
     let (admin_state, maintenance) = match asked.admin_state {
         None => (None, None),
         Some(AdminState::Enabled) => (Some(records::AdminState::Enabled), Some((None, None))),
         Some(AdminState::Disabled) => (Some(records::AdminState::Disabled), Some((None, None))),
         Some(AdminState::Maintenance { from, until }) => {
+            status::check_window(from, until, now)
+                .map_err(|why| Failure::invalid(format!("satellite: `admin_state`: {why}")))?;
             let window = (from.map(|from| from.0), until.map(|until| until.0));
             (Some(records::AdminState::Maintenance), Some(window))
         }
@@ -72,9 +76,9 @@ pub(crate) async fn update(
         region: asked.region,
         ..SatellitePatch::default()
     };
-    let satellite = backend.store.update_satellite(id, patch, backend.clock.now()).await?;
+    let satellite = backend.store.update_satellite(id, patch, now).await?;
     backend.waiting.wake_all();
-    shown(SatelliteData { satellite: whole(satellite) })
+    shown(SatelliteData { satellite: whole(satellite, now) })
 }
 
 #[derive(Deserialize)]
@@ -104,10 +108,12 @@ pub(crate) async fn set_status(
         maintenance: Some((None, None)),
         ..SatellitePatch::default()
     };
-    let satellite = backend.store.update_satellite(id, patch, backend.clock.now()).await?;
+    let now = backend.clock.now();
+    let satellite = backend.store.update_satellite(id, patch, now).await?;
     backend.waiting.wake_all();
+    let satellite = whole(satellite, now);
     let message = format!("The satellite is {}.", satellite.status);
-    ok(&Reply::new(SatelliteData { satellite: whole(satellite) }).with_message(message))
+    ok(&Reply::new(SatelliteData { satellite }).with_message(message))
 }
 
 pub(crate) async fn delete(backend: Administrator, Path(id): Path<SatelliteId>) -> Answer {
@@ -270,14 +276,14 @@ async fn find(backend: &Backend, id: SatelliteId) -> Result<Satellite, Failure> 
     backend.store.satellite(id).await?.ok_or_else(|| Failure::not_found("satellite"))
 }
 
-fn whole(row: Satellite) -> SatelliteRecord {
+fn whole(row: Satellite, now: Timestamp) -> SatelliteRecord {
     SatelliteRecord {
         satellite_type: row.owner().satellite_type(),
         admin_state: row.admin(),
+        status: row.status_at(now),
         id: row.id,
         name: row.name,
         team_id: row.team_id,
-        status: row.status,
         capabilities: row.capabilities,
         satellite_url: (!row.satellite_url.is_empty()).then_some(row.satellite_url),
         region: row.region,

@@ -1,7 +1,9 @@
 //! The command queue.
 
+use satellite_core::backend::status::takes_commands;
 use satellite_core::id::{CommandId, SatelliteId};
 use satellite_core::time::{IsoTime, Timestamp};
+use satellite_core::wire::admin::AdminState;
 
 use super::super::StoreError;
 use super::super::records::{
@@ -50,10 +52,15 @@ pub(in super::super) fn take_commands(
     tables: &mut Tables,
     take: Take,
 ) -> Result<Taken, StoreError> {
-    if let Some(satellite) = tables.satellites.get_mut(&take.satellite_id)
-        && let Some(last_poll) = take.last_poll
-    {
-        satellite.last_poll = Some(IsoTime(last_poll));
+    let mut admin = AdminState::default();
+    if let Some(satellite) = tables.satellites.get_mut(&take.satellite_id) {
+        admin = satellite.admin();
+        if let Some(last_poll) = take.last_poll {
+            satellite.last_poll = Some(IsoTime(last_poll));
+        }
+    }
+    if !takes_commands(&admin, take.now) {
+        return Ok(Taken { admin, ..Taken::default() });
     }
     let open = tables.commands.values();
     let open = open.filter(|command| command.satellite_id == take.satellite_id).cloned().collect();
@@ -62,7 +69,7 @@ pub(in super::super) fn take_commands(
     for command in handed_out.chain(drawn.spent) {
         tables.commands.insert(command.id.clone(), command);
     }
-    Ok(drawn.taken)
+    Ok(Taken { admin, ..drawn.taken })
 }
 
 pub(in super::super) fn complete_command(

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use satellite_core::backend::queue::{self, Queued, Report, Standing};
 use satellite_core::id::{CommandId, SatelliteId, TeamId};
 use satellite_core::time::{IsoTime, Timestamp};
+use satellite_core::wire::admin::AdminState;
 use satellite_core::wire::command::{CommandStatus, Priority};
 use serde::Serialize;
 
@@ -227,6 +228,9 @@ pub struct Taken {
     pub commands: Vec<Delivery>,
     /// The priority of the most urgent one that was handed out or still waits.
     pub most_urgent: Option<Priority>,
+    /// What an administrator has decided about the satellite: where that closes the queue, nothing
+    /// was handed out.
+    pub admin: AdminState,
 }
 
 /// A command as it is handed out.

@@ -153,7 +153,8 @@ impl Satellite {
         self.updated_at = IsoTime(now);
     }
 
-    fn status_at(&self, now: Timestamp) -> String {
+    /// Its status at this moment: silence and maintenance windows pass without a change of its row.
+    pub fn status_at(&self, now: Timestamp) -> String {
         let last_heartbeat = self.last_heartbeat.map(|last| last.0);
         status::satellite_status(&self.admin(), last_heartbeat, now).to_owned()
     }

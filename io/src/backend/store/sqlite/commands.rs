@@ -1,6 +1,7 @@
 //! The command queue.
 
 use rusqlite::{Row, Transaction, params};
+use satellite_core::backend::status::takes_commands;
 use satellite_core::id::{CommandId, SatelliteId, TeamId};
 use satellite_core::time::Timestamp;
 
@@ -71,11 +72,16 @@ pub(in super::super) fn take_commands(
         let sql = "UPDATE satellites SET last_poll = ?2 WHERE id = ?1";
         change(tx, sql, [take.satellite_id.as_str(), &last_poll.to_iso()])?;
     }
+    let satellite = super::satellites::find(tx, &take.satellite_id)?;
+    let admin = satellite.map(|satellite| satellite.admin()).unwrap_or_default();
+    if !takes_commands(&admin, take.now) {
+        return Ok(Taken { admin, ..Taken::default() });
+    }
     let sql = format!("{COMMAND} WHERE satellite_id = ?1 AND {OPEN}");
     let drawn = draw(list(tx, &sql, [take.satellite_id.as_str()], read_command)?, &take);
     let handed_out = drawn.taken.commands.iter().map(|delivery| &delivery.command);
     handed_out.chain(&drawn.spent).try_for_each(|command| update(tx, command))?;
-    Ok(drawn.taken)
+    Ok(Taken { admin, ..drawn.taken })
 }
 
 /// Stores everything of a command that can change.
