@@ -85,7 +85,7 @@ impl Queue {
     }
 
     /// Appends an event. When there is no room, the oldest that have never been sent are dropped
-    /// into a gap; `gap_id` names it should it be a new one. Returns the gap.
+    /// into a gap, as many as must go; `gap_id` names it should it be a new one. Returns the gap.
     ///
     /// What was sent once is kept: the Backend may have it, and then nothing is missing there. That
     /// is one batch at most, so the queue exceeds its capacity only where a batch does.
@@ -98,12 +98,10 @@ impl Queue {
         self.bytes = self.bytes.saturating_add(entry.bytes());
         self.entries.push_back(entry);
         let mut last = None;
-        while self.is_over() {
-            let (gap, gave_room) = self.widen_gap(now, &mut gap_id)?;
+        while self.is_over()
+            && let Some(gap) = self.widen_gap(now, &mut gap_id)
+        {
             last = Some(gap);
-            if !gave_room {
-                break;
-            }
         }
         last
     }
@@ -112,50 +110,40 @@ impl Queue {
         self.entries.len() > self.capacity || self.bytes > self.max_bytes
     }
 
-    /// Drops one more event into the open gap, or opens one. Says whether that gave room.
-    fn widen_gap(
-        &mut self,
-        now: Timestamp,
-        gap_id: &mut impl FnMut() -> EventId,
-    ) -> Option<(Gap, bool)> {
+    /// Drops one more event: opens a gap in its place, or takes it into the one that is open.
+    /// Nothing if all the others have been sent.
+    fn widen_gap(&mut self, now: Timestamp, gap_id: &mut impl FnMut() -> EventId) -> Option<Gap> {
         // Entries are sent from the front, so those sent are the first ones.
         let place = self.entries.iter().take_while(|entry| entry.attempted).count();
         let first = self.entries.get(place)?;
-        let mut freed = first.bytes();
-        let mut gap = match &first.content {
-            Content::Gap(gap) => gap.clone(),
+        let (gap, freed) = match &first.content {
             Content::Event { .. } => {
                 self.dropped += 1;
-                Gap {
-                    id: gap_id(),
-                    from_seq: first.seq,
-                    to_seq: first.seq,
-                    count: 1,
-                    at: now,
-                    reason: GapReason::QueueFull,
-                }
+                let (seq, reason) = (first.seq, GapReason::QueueFull);
+                let gap =
+                    Gap { id: gap_id(), from_seq: seq, to_seq: seq, count: 1, at: now, reason };
+                (gap, first.bytes())
+            }
+            Content::Gap(open) => {
+                let mut gap = Gap { at: now, ..open.clone() };
+                let absorbed = self.entries.remove(place + 1)?;
+                gap.to_seq = absorbed.seq;
+                gap.count += match &absorbed.content {
+                    Content::Event { .. } => {
+                        self.dropped += 1;
+                        1
+                    }
+                    Content::Gap(other) => other.count,
+                };
+                (gap, absorbed.bytes())
             }
         };
-        let absorbed = self.entries.remove(place + 1);
-        let gave_room = absorbed.is_some() || freed > 0;
-        if let Some(absorbed) = absorbed {
-            freed += absorbed.bytes();
-            gap.to_seq = absorbed.seq;
-            gap.count += match &absorbed.content {
-                Content::Event { .. } => {
-                    self.dropped += 1;
-                    1
-                }
-                Content::Gap(other) => other.count,
-            };
-        }
-        gap.at = now;
         self.bytes = self.bytes.saturating_sub(freed);
         if let Some(entry) = self.entries.get_mut(place) {
             let content = Content::Gap(gap.clone());
             *entry = Entry { seq: gap.to_seq, content, attempted: false };
         }
-        Some((gap, gave_room))
+        Some(gap)
     }
 
     /// How many of the first events fit into one batch: at least one, if any waits.

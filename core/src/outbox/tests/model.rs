@@ -3,7 +3,7 @@
 //! | rule | here |
 //! |---|---|
 //! | numbers go up by one | [`Model::emitted`] |
-//! | when there is no room, the first that were never sent become a gap | [`List::push`] |
+//! | when there is no room, the first that were never sent become a gap, no more than must | [`List::push`] |
 //! | what was sent once is kept until the Backend has answered for it | [`List::push`] |
 //! | three seconds after the first, all that waits goes out, twenty at a time | [`Model::send`] |
 //! | a refused batch is halved until the one to blame is alone, which is given up | [`Model::answered`] |
@@ -49,8 +49,9 @@ impl List {
         let mut has_dropped = false;
         while self.items.len() > self.most || self.bytes() > self.most_bytes {
             let Some(first) = self.items.iter().position(|item| !item.is_sent) else { break };
-            let end = self.items.len().min(first + 2);
-            if end == first + 1 && self.items[first].gap.is_some() {
+            // An event becomes a gap; a gap takes in the one after it.
+            let end = first + if self.items[first].gap.is_some() { 2 } else { 1 };
+            if end > self.items.len() {
                 // All but this gap was sent.
                 break;
             }

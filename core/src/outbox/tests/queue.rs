@@ -104,3 +104,14 @@ fn what_fits_exactly_is_kept_and_sent_together() {
     let gap = queue.push(event(5, 10), later, || "gap".into()).expect("there is no room");
     assert_eq!((gap.from_seq, gap.to_seq, gap.at), (1, 3, later), "told as of its last loss");
 }
+
+#[test]
+fn no_more_is_dropped_than_must_be() {
+    let mut queue = Queue::new(10, 30);
+    for seq in 1..=3 {
+        queue.push(event(seq, 10), START, || "gap".into());
+    }
+    let gap = queue.push(event(4, 10), START, || "gap".into()).expect("there is no room");
+    assert_eq!((gap.from_seq, gap.to_seq, gap.count), (1, 1, 1));
+    assert_eq!((queue.len(), queue.bytes(), queue.dropped()), (4, 30, 1));
+}
