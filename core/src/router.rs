@@ -7,6 +7,7 @@ pub mod authorise;
 pub mod catalogue;
 pub mod denial;
 pub mod dispatch;
+pub mod freshness;
 pub mod identity;
 pub mod meta_tools;
 pub mod outcome;

@@ -9,8 +9,10 @@ use alloc::vec::Vec;
 
 use super::authorise;
 use super::denial::{Denial, DenialKind};
+use super::freshness::{self, Freshness};
 use super::identity::Subject;
 use crate::id::{InstallationId, InstanceKey, UserId};
+use crate::time::Timestamp;
 use crate::view::{InstanceStatus, InstanceView, Resource, Tool, View};
 
 /// Between a server and a tool in a tool path. Tools may have it in their names, servers not.
@@ -32,6 +34,8 @@ pub struct Server<'v> {
     pub label: Cow<'v, str>,
     /// The instance.
     pub instance: &'v Arc<InstanceView>,
+    /// Whether its offers are shown, and how old they are.
+    freshness: Option<Freshness>,
 }
 
 /// A tool that may be shown.
@@ -41,6 +45,19 @@ pub struct ListedTool<'c> {
     pub server: &'c Server<'c>,
     /// The tool.
     pub tool: &'c Tool,
+    /// Whether it is known to be on offer at this moment.
+    pub freshness: Freshness,
+}
+
+/// A resource, or a resource template, that may be shown.
+#[derive(Clone, Copy, Debug)]
+pub struct ListedResource<'c> {
+    /// Its server.
+    pub server: &'c Server<'c>,
+    /// The resource.
+    pub resource: &'c Resource,
+    /// Whether it is known to be on offer at this moment.
+    pub freshness: Freshness,
 }
 
 impl ListedTool<'_> {
@@ -52,7 +69,7 @@ impl ListedTool<'_> {
 
 impl<'v> Catalogue<'v> {
     /// What `subject` has in `view`.
-    pub fn of(view: &'v View, subject: &Subject) -> Self {
+    pub fn of(view: &'v View, subject: &Subject, now: Timestamp) -> Self {
         // Keys begin with the team, so the other teams' instances are not even looked at.
         let start = InstanceKey {
             team: subject.team.clone(),
@@ -79,7 +96,7 @@ impl<'v> Catalogue<'v> {
                 } else {
                     Cow::Borrowed(slug)
                 };
-                Server { label, instance }
+                Server { label, instance, freshness: freshness::of(instance, now) }
             })
             .collect();
         servers.sort_by(|left, right| left.label.cmp(&right.label));
@@ -91,14 +108,14 @@ impl<'v> Catalogue<'v> {
         &self.servers
     }
 
-    /// The servers whose offers are shown: those that are online.
-    fn shown(&self) -> impl Iterator<Item = &Server<'v>> {
-        self.servers.iter().filter(|server| server.instance.status == InstanceStatus::Online)
+    /// The servers whose offers are shown.
+    fn shown(&self) -> impl Iterator<Item = (&Server<'v>, Freshness)> {
+        self.servers.iter().filter_map(|server| Some((server, server.freshness?)))
     }
 
-    /// The tools that may be shown: of servers that are online, without those switched off.
+    /// The tools that may be shown, without those switched off.
     pub fn tools(&self) -> impl Iterator<Item = ListedTool<'_>> {
-        self.shown().flat_map(|server| {
+        self.shown().flat_map(|(server, freshness)| {
             let disabled = &server.instance.disabled_tools;
             server
                 .instance
@@ -106,22 +123,23 @@ impl<'v> Catalogue<'v> {
                 .tools
                 .iter()
                 .filter(|tool| !disabled.contains(&tool.name))
-                .map(move |tool| ListedTool { server, tool })
+                .map(move |tool| ListedTool { server, tool, freshness })
         })
     }
 
-    /// The resources that may be shown, each with its server.
-    pub fn resources(&self) -> impl Iterator<Item = (&Server<'v>, &Resource)> {
-        self.shown().flat_map(|server| {
-            server.instance.inventory.resources.iter().map(move |resource| (server, resource))
+    /// The resources that may be shown.
+    pub fn resources(&self) -> impl Iterator<Item = ListedResource<'_>> {
+        self.shown().flat_map(|(server, freshness)| {
+            let resources = server.instance.inventory.resources.iter();
+            resources.map(move |resource| ListedResource { server, resource, freshness })
         })
     }
 
-    /// The resource templates that may be shown, each with its server.
-    pub fn resource_templates(&self) -> impl Iterator<Item = (&Server<'v>, &Resource)> {
-        self.shown().flat_map(|server| {
-            let templates = &server.instance.inventory.resource_templates;
-            templates.iter().map(move |template| (server, template))
+    /// The resource templates that may be shown.
+    pub fn resource_templates(&self) -> impl Iterator<Item = ListedResource<'_>> {
+        self.shown().flat_map(|(server, freshness)| {
+            let templates = server.instance.inventory.resource_templates.iter();
+            templates.map(move |resource| ListedResource { server, resource, freshness })
         })
     }
 

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::authorise;
 use super::catalogue::Catalogue;
 use super::denial::{Denial, DenialKind};
+use super::freshness;
 use super::identity::Subject;
 use super::meta_tools::{self, MetaCall};
 use super::protocol::{self, list_result, object, raw};
@@ -82,7 +83,7 @@ pub fn all_instances(
     params: Option<&RawValue>,
 ) -> Result<Step, Denial> {
     authorise::router_access(view, subject, Scope::Read, now)?;
-    let catalogue = || Catalogue::of(view, subject);
+    let catalogue = || Catalogue::of(view, subject, now);
     Ok(match method {
         "ping" => Step::Answer(raw(String::from("{}"))),
         "tools/list" => Step::Answer(raw(String::from(meta_tools::TOOLS))),
@@ -146,10 +147,16 @@ fn read(
 /// A [`Denial`] that says what is missing or wrong.
 pub fn one_instance(
     instance: &Arc<InstanceView>,
+    now: Timestamp,
     method: &str,
     params: Option<&RawValue>,
 ) -> Result<Step, Denial> {
     let inventory = &instance.inventory;
+    // Where nothing is shown, it is said why.
+    let list = |result: Box<RawValue>| match freshness::of(instance, now) {
+        Some(freshness) => Ok(Step::Answer(freshness.mark(&result))),
+        None => authorise::callable(instance).map(|()| Step::Answer(result)),
+    };
     let plain = |method: &'static str, is_repeatable| {
         Step::Call(Plan {
             key: instance.key.clone(),
@@ -179,18 +186,18 @@ pub fn one_instance(
         {
             Step::Start(instance.key.clone())
         }
-        "tools/list" => Step::Answer(protocol::instance_tools(instance)),
+        "tools/list" => list(protocol::instance_tools(instance))?,
         "resources/list" => {
             let members = inventory.resources.iter().map(|resource| &*resource.raw);
-            Step::Answer(list_result("resources", members))
+            list(list_result("resources", members))?
         }
         "resources/templates/list" => {
             let members = inventory.resource_templates.iter().map(|template| &*template.raw);
-            Step::Answer(list_result("resourceTemplates", members))
+            list(list_result("resourceTemplates", members))?
         }
         "prompts/list" => {
             let members = inventory.prompts.iter().map(|prompt| &**prompt);
-            Step::Answer(list_result("prompts", members))
+            list(list_result("prompts", members))?
         }
         "resources/read" => plain("resources/read", true),
         "prompts/get" => plain("prompts/get", true),

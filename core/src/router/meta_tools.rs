@@ -256,8 +256,9 @@ pub fn discovered(found: &Found<'_>, query: &str, took_ms: u64) -> Box<RawValue>
 }
 
 fn shown<'c>(hit: &Hit<'c>) -> ShownTool<'c> {
-    let ListedTool { server, tool } = hit.tool;
+    let ListedTool { server, tool, freshness } = hit.tool;
     let definition: Definition<'c> = serde_json::from_str(tool.raw.get()).unwrap_or_default();
+    let own_meta = definition.meta.map(|meta| meta_for_router(meta, &server.label));
     ShownTool {
         tool_path: hit.tool.path(),
         description: &tool.description,
@@ -268,7 +269,7 @@ fn shown<'c>(hit: &Hit<'c>) -> ShownTool<'c> {
         input_schema: definition.input_schema,
         output_schema: definition.output_schema,
         annotations: definition.annotations,
-        meta: definition.meta.map(|meta| meta_for_router(meta, &server.label)),
+        meta: freshness.mark_meta(own_meta.as_deref()),
     }
 }
 

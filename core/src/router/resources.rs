@@ -8,11 +8,10 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::catalogue::{Catalogue, RESOURCE_SEPARATOR};
+use super::catalogue::{Catalogue, ListedResource, RESOURCE_SEPARATOR};
 use super::denial::{Denial, DenialKind};
 use super::protocol::{list_result, object, raw, to_raw, tool_text};
 use crate::json;
-use crate::view::Resource;
 
 /// The URI of a resource as the router of all instances shows it.
 pub fn namespaced(server: &str, uri: &str) -> String {
@@ -22,24 +21,19 @@ pub fn namespaced(server: &str, uri: &str) -> String {
 /// The result of `resources/list` at the router of all instances: each definition word for word,
 /// only its URI namespaced.
 pub fn list(catalogue: &Catalogue<'_>) -> Box<RawValue> {
-    let members: Vec<_> = catalogue
-        .resources()
-        .map(|(server, resource)| under_own_name(&server.label, resource))
-        .collect();
+    let members: Vec<_> = catalogue.resources().map(|listed| under_own_name(&listed)).collect();
     list_result("resources", members.iter().map(|member| &**member))
 }
 
 /// The result of `resources/templates/list` at the router of all instances, likewise.
 pub fn list_templates(catalogue: &Catalogue<'_>) -> Box<RawValue> {
-    let members: Vec<_> = catalogue
-        .resource_templates()
-        .map(|(server, template)| under_own_name(&server.label, template))
-        .collect();
+    let members: Vec<_> =
+        catalogue.resource_templates().map(|listed| under_own_name(&listed)).collect();
     list_result("resourceTemplates", members.iter().map(|member| &**member))
 }
 
 /// A definition with its URI, or URI template, namespaced.
-fn under_own_name(server: &str, resource: &Resource) -> Box<RawValue> {
+fn under_own_name(listed: &ListedResource<'_>) -> Box<RawValue> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Definition<'a> {
@@ -48,11 +42,14 @@ fn under_own_name(server: &str, resource: &Resource) -> Box<RawValue> {
         #[serde(borrow, default)]
         uri_template: Option<&'a RawValue>,
     }
+    let ListedResource { server, resource, freshness } = listed;
     let text = resource.raw.get();
     let definition: Result<Definition<'_>, _> = serde_json::from_str(text);
     let token = definition.ok().and_then(|found| found.uri.or(found.uri_template));
-    replace_token(text, token, &namespaced(server, &resource.uri))
-        .unwrap_or_else(|| resource.raw.clone())
+    match replace_token(text, token, &namespaced(&server.label, &resource.uri)) {
+        Some(named) => freshness.mark(&named),
+        None => freshness.mark(&resource.raw),
+    }
 }
 
 /// `text` with the JSON value `token`, which is borrowed from it, replaced by a string.
@@ -119,9 +116,10 @@ pub fn listing(catalogue: &Catalogue<'_>) -> Box<RawValue> {
         mime_type: Option<&'a str>,
         server: &'a str,
         #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
-        meta: Option<&'a RawValue>,
+        meta: Option<Box<RawValue>>,
     }
-    fn shown<'a>(server: &'a str, resource: &'a Resource) -> Shown<'a> {
+    fn shown<'a>(listed: &ListedResource<'a>) -> Shown<'a> {
+        let ListedResource { server, resource, freshness } = listed;
         #[derive(Deserialize)]
         struct Definition<'a> {
             #[serde(borrow, default, rename = "_meta")]
@@ -134,22 +132,22 @@ pub fn listing(catalogue: &Catalogue<'_>) -> Box<RawValue> {
             name: &resource.name,
             description: &resource.description,
             mime_type: resource.mime_type.as_deref(),
-            server,
-            meta: definition.and_then(|definition| definition.meta),
+            server: &server.label,
+            meta: freshness.mark_meta(definition.and_then(|definition| definition.meta)),
         }
     }
     let resources: Vec<_> = catalogue
         .resources()
-        .map(|(server, resource)| Shown {
-            uri: Some(namespaced(&server.label, &resource.uri)),
-            ..shown(&server.label, resource)
+        .map(|listed| Shown {
+            uri: Some(namespaced(&listed.server.label, &listed.resource.uri)),
+            ..shown(&listed)
         })
         .collect();
     let resource_templates: Vec<_> = catalogue
         .resource_templates()
-        .map(|(server, template)| Shown {
-            uri_template: Some(namespaced(&server.label, &template.uri)),
-            ..shown(&server.label, template)
+        .map(|listed| Shown {
+            uri_template: Some(namespaced(&listed.server.label, &listed.resource.uri)),
+            ..shown(&listed)
         })
         .collect();
     let listing = Listing {

@@ -298,7 +298,9 @@ pub(super) async fn step(
     let mut decided = decide(surface, caller, method, params);
     if let Ok(Step::Start(key)) = &decided {
         decided = match executor::ready(surface, key, None).await {
-            Ok(ready) => dispatch::one_instance(&ready.instance, method, params),
+            Ok(ready) => {
+                dispatch::one_instance(&ready.instance, surface.clock.now(), method, params)
+            }
             Err(denial) => Err(denial),
         };
     }
@@ -331,7 +333,7 @@ fn decide(
             dispatch::all_instances(&view, subject, surface.clock.now(), method, params)
         }
         Caller::Holder(key) => match view.instances.get(key) {
-            Some(instance) => dispatch::one_instance(instance, method, params),
+            Some(instance) => dispatch::one_instance(instance, surface.clock.now(), method, params),
             None => Err(Denial::new(DenialKind::InstanceUnready, "The server was removed.")),
         },
     }
@@ -340,7 +342,7 @@ fn decide(
 fn find(surface: &Surface, caller: &Caller, query: &str, limit: usize) -> Told {
     let Caller::User(subject) = caller else { return Told::Nothing };
     let view = surface.view();
-    let catalogue = Catalogue::of(&view, subject);
+    let catalogue = Catalogue::of(&view, subject, surface.clock.now());
     let started = Instant::now();
     let found = search::search(&catalogue, query, limit);
     let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -109,7 +109,10 @@ pub(crate) fn subject(team: &str, user: &str) -> Subject {
 }
 
 fn paths(view: &View, team: &str, user: &str) -> Vec<String> {
-    Catalogue::of(view, &subject(team, user)).tools().map(|tool| tool.path()).collect()
+    Catalogue::of(view, &subject(team, user), Timestamp(0))
+        .tools()
+        .map(|tool| tool.path())
+        .collect()
 }
 
 #[test]
@@ -123,26 +126,32 @@ fn a_user_sees_the_instances_of_that_user_in_that_team_only() {
     assert_eq!(paths(&view, "t2", "u1"), ["files:secret"]);
     assert!(paths(&view, "t", "u1").is_empty());
     let subject = subject("t1", "u2");
-    let catalogue = Catalogue::of(&view, &subject);
+    let catalogue = Catalogue::of(&view, &subject, Timestamp(0));
     let denial = catalogue.tool("files:secret").unwrap_err();
     assert_eq!(denial.kind, DenialKind::TargetUnknown);
     assert!(!denial.text.contains("write"), "{}", denial.text);
 }
 
 #[test]
-fn what_is_switched_off_or_not_online_is_hidden() {
+fn what_is_switched_off_is_hidden_and_what_is_out_of_reach_is_marked() {
     let mut off = instance("t", "i1", "u", "a", &["on", "off"]);
     off.disabled_tools = Arc::new([String::from("off")].into());
     let mut offline = instance("t", "i2", "u", "b", &["x"]);
     offline.status = InstanceStatus::Offline;
-    let view = view([off, offline]);
-    assert_eq!(paths(&view, "t", "u"), ["a:on"]);
+    let mut unknown = instance("t", "i3", "u", "c", &[]);
+    (unknown.status, unknown.inventory) = (InstanceStatus::Offline, Arc::default());
+    let mut blocked = instance("t", "i4", "u", "d", &["y"]);
+    blocked.status = InstanceStatus::RequiresReauth;
+    let view = view([off, offline, unknown, blocked]);
+    assert_eq!(paths(&view, "t", "u"), ["a:on", "b:x"]);
     let subject = subject("t", "u");
-    let catalogue = Catalogue::of(&view, &subject);
+    let catalogue = Catalogue::of(&view, &subject, Timestamp(7));
+    let freshness: Vec<_> = catalogue.tools().map(|tool| tool.freshness).collect();
+    assert_eq!(freshness, [Freshness::Current, Freshness::Stale { age_ms: 7 }]);
     assert_eq!(catalogue.tool("a:off").unwrap_err().kind, DenialKind::ToolDisabled);
     assert_eq!(catalogue.tool("a:none").unwrap_err().kind, DenialKind::TargetUnknown);
     assert!(catalogue.tool("b:x").is_ok(), "a call is how an offline server recovers");
-    assert_eq!(catalogue.resources().count(), 1);
+    assert_eq!(catalogue.resources().count(), 2);
 }
 
 #[test]
@@ -157,7 +166,7 @@ fn a_server_that_only_a_person_can_help_says_so() {
         blocked.status_message = Some(String::from("exited with code 1"));
         let view = view([blocked]);
         let subject = subject("t", "u");
-        let catalogue = Catalogue::of(&view, &subject);
+        let catalogue = Catalogue::of(&view, &subject, Timestamp(0));
         let denial = catalogue.tool("a:x").unwrap_err();
         assert_eq!(denial.kind, DenialKind::InstanceBlocked(status));
         assert!(denial.text.contains("exited with code 1"), "{}", denial.text);
@@ -173,7 +182,7 @@ fn a_slug_that_two_installations_share_never_leads_to_the_wrong_one() {
     ]);
     assert_eq!(paths(&view, "t", "u"), ["files@i1:read", "files@i2:read"]);
     let subject = subject("t", "u");
-    let catalogue = Catalogue::of(&view, &subject);
+    let catalogue = Catalogue::of(&view, &subject, Timestamp(0));
     let (instance, tool) = catalogue.tool("files@i2:read").unwrap();
     assert_eq!((instance.key.installation.as_str(), tool), ("i2", "read"));
     let denial = catalogue.tool("files:read").unwrap_err();
@@ -184,7 +193,7 @@ fn a_slug_that_two_installations_share_never_leads_to_the_wrong_one() {
 fn a_path_is_split_at_its_first_separator() {
     let view = view([instance("t", "i", "u", "a", &["b:c"])]);
     let subject = subject("t", "u");
-    let catalogue = Catalogue::of(&view, &subject);
+    let catalogue = Catalogue::of(&view, &subject, Timestamp(0));
     assert_eq!(catalogue.tool("a:b:c").unwrap().1, "b:c");
     assert_eq!(catalogue.resource("a|x|y:z").unwrap().1, "x|y:z");
     let long = "é".repeat(10_000);
@@ -211,7 +220,7 @@ proptest! {
             )
         }));
         let subject = subject(&format!("t{team}"), &format!("u{user}"));
-        let catalogue = Catalogue::of(&view, &subject);
+        let catalogue = Catalogue::of(&view, &subject, Timestamp(0));
         for tool in catalogue.tools() {
             prop_assert_eq!(&tool.server.instance.key.user, &subject.user);
             prop_assert_eq!(&tool.server.instance.key.team, &subject.team);

@@ -1,5 +1,6 @@
 use super::*;
 use crate::router::catalogue::tests::{instance, subject, view};
+use crate::view::InstanceStatus;
 
 const NOW: Timestamp = Timestamp(0);
 
@@ -50,7 +51,8 @@ fn no_method_reaches_what_is_another_users() {
 fn a_call_of_one_instance_passes_its_parameters_untouched() {
     let instance = Arc::new(instance("t", "i", "u", "files", &["read"]));
     let text = r#"{"name" : "read","arguments":{"n":1.50},"_meta":{"x":1}}"#;
-    let Ok(Step::Call(plan)) = one_instance(&instance, "tools/call", Some(&params(text))) else {
+    let Ok(Step::Call(plan)) = one_instance(&instance, NOW, "tools/call", Some(&params(text)))
+    else {
         panic!()
     };
     assert_eq!(plan.params.as_deref().map(RawValue::get), Some(text));
@@ -70,10 +72,10 @@ fn a_tool_cannot_be_smuggled_past_its_switch() {
         (r#"{}"#, DenialKind::Arguments),
     ];
     for (text, kind) in cases {
-        let denial = one_instance(&server, "tools/call", Some(&params(text))).unwrap_err();
+        let denial = one_instance(&server, NOW, "tools/call", Some(&params(text))).unwrap_err();
         assert_eq!(denial.kind, kind, "{text}");
     }
-    assert!(one_instance(&server, "tools/call", None).is_err());
+    assert!(one_instance(&server, NOW, "tools/call", None).is_err());
 }
 
 #[test]
@@ -84,10 +86,39 @@ fn lists_wait_for_a_server_that_has_not_listed_yet() {
     inventory.initialize = Some(params("{}"));
     let listed = Arc::new(server);
     for method in ["tools/list", "resources/list", "resources/templates/list", "prompts/list"] {
-        assert!(matches!(one_instance(&unlisted, method, None), Ok(Step::Start(_))), "{method}");
-        assert!(matches!(one_instance(&listed, method, None), Ok(Step::Answer(_))), "{method}");
+        assert!(
+            matches!(one_instance(&unlisted, NOW, method, None), Ok(Step::Start(_))),
+            "{method}"
+        );
+        assert!(
+            matches!(one_instance(&listed, NOW, method, None), Ok(Step::Answer(_))),
+            "{method}"
+        );
     }
-    assert!(matches!(one_instance(&listed, "resources/subscribe", None), Ok(Step::NoMethod)));
+    assert!(matches!(one_instance(&listed, NOW, "resources/subscribe", None), Ok(Step::NoMethod)));
+}
+
+#[test]
+fn lists_of_a_server_out_of_reach_are_marked_and_withheld_where_only_a_person_can_help() {
+    let mut server = instance("t", "i", "u", "files", &["read"]);
+    Arc::make_mut(&mut server.inventory).initialize = Some(params("{}"));
+    for method in ["tools/list", "resources/list", "resources/templates/list", "prompts/list"] {
+        let list = |status| {
+            let server = Arc::new(InstanceView { status, ..server.clone() });
+            match one_instance(&server, Timestamp(3_000), method, None) {
+                Ok(Step::Answer(result)) => Ok(String::from(result.get())),
+                Ok(step) => panic!("{step:?}"),
+                Err(denial) => Err(denial.kind),
+            }
+        };
+        let mark = r#""_meta":{"satellite/stale":{"ageMs":3000}}"#;
+        assert!(list(InstanceStatus::Offline).unwrap().contains(mark), "{method}");
+        assert!(list(InstanceStatus::Error).unwrap().contains(mark), "{method}");
+        assert!(!list(InstanceStatus::Online).unwrap().contains("stale"), "{method}");
+        for status in [InstanceStatus::RequiresReauth, InstanceStatus::PermanentlyFailed] {
+            assert_eq!(list(status), Err(DenialKind::InstanceBlocked(status)), "{method}");
+        }
+    }
 }
 
 #[test]

@@ -6,6 +6,8 @@ use super::*;
 use crate::router::catalogue::Catalogue;
 use crate::router::catalogue::tests::{instance, subject, view};
 use crate::router::search::search;
+use crate::time::Timestamp;
+use crate::view::InstanceStatus;
 
 fn params(text: &str) -> Box<RawValue> {
     RawValue::from_string(String::from(text)).unwrap()
@@ -82,7 +84,7 @@ fn a_discovered_tool_comes_with_its_schema_and_its_meta_under_this_router_s_name
     );
     let view = view([server]);
     let subject = subject("t", "u");
-    let catalogue = Catalogue::of(&view, &subject);
+    let catalogue = Catalogue::of(&view, &subject, Timestamp(0));
     let result = discovered(&search(&catalogue, "read", 10), "read", 4);
     let result: Value = serde_json::from_str(result.get()).unwrap();
     let text = result["content"][0]["text"].as_str().unwrap();
@@ -100,10 +102,27 @@ fn a_discovered_tool_comes_with_its_schema_and_its_meta_under_this_router_s_name
 }
 
 #[test]
+fn what_a_server_out_of_reach_offers_is_found_and_marked() {
+    let mut server = instance("t", "i", "u", "files", &["read"]);
+    server.status = InstanceStatus::Offline;
+    let view = view([server]);
+    let subject = subject("t", "u");
+    let catalogue = Catalogue::of(&view, &subject, Timestamp(1_500));
+    let tools = discovered(&search(&catalogue, "read", 10), "read", 0);
+    for result in [tools, crate::router::resources::listing(&catalogue)] {
+        let result: Value = serde_json::from_str(result.get()).unwrap();
+        let text = result["content"][0]["text"].as_str().unwrap();
+        assert!(text.contains(r#""_meta":{"satellite/stale":{"ageMs":1500}}"#), "{text}");
+    }
+    let list = crate::router::resources::list(&catalogue);
+    assert!(list.get().contains(r#""satellite/stale":{"ageMs":1500}"#), "{list}");
+}
+
+#[test]
 fn finding_nothing_says_what_to_try() {
     let view = view([]);
     let subject = subject("t", "u");
-    let catalogue = Catalogue::of(&view, &subject);
+    let catalogue = Catalogue::of(&view, &subject, Timestamp(0));
     for query in ["*", "x"] {
         let result = discovered(&search(&catalogue, query, 10), query, 0);
         assert!(result.get().contains("notice"), "{result}");

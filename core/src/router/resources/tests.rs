@@ -2,12 +2,13 @@ use serde_json::Value;
 
 use super::*;
 use crate::router::catalogue::tests::{instance, subject, view};
+use crate::time::Timestamp;
 
 #[test]
 fn resources_are_listed_word_for_word_under_their_server_s_name() {
     let view = view([instance("t", "i", "u", "files", &[])]);
     let subject = subject("t", "u");
-    let catalogue = Catalogue::of(&view, &subject);
+    let catalogue = Catalogue::of(&view, &subject, Timestamp(0));
     assert_eq!(
         list(&catalogue).get(),
         r#"{"resources":[{"name":"a", "uri" : "files|file:///a","x":[1.50]}]}"#

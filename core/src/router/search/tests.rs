@@ -5,11 +5,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::router::catalogue::tests::{instance, subject, view};
+use crate::time::Timestamp;
 
 fn find(tools: &[&str], query: &str) -> Vec<String> {
     let view = view([instance("t", "i", "u", "files", tools)]);
     let subject = subject("t", "u");
-    let catalogue = Catalogue::of(&view, &subject);
+    let catalogue = Catalogue::of(&view, &subject, Timestamp(0));
     let hits = search(&catalogue, query, LIMIT_DEFAULT).hits;
     hits.iter().map(|hit| hit.tool.tool.name.clone()).collect()
 }
@@ -45,7 +46,7 @@ fn everything_is_capped_and_the_total_still_told() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let view = view([instance("t", "i", "u", "s", &names)]);
     let subject = subject("t", "u");
-    let catalogue = Catalogue::of(&view, &subject);
+    let catalogue = Catalogue::of(&view, &subject, Timestamp(0));
     let found = search(&catalogue, "*", LIMIT_MAX);
     assert_eq!((found.hits.len(), found.total), (EVERYTHING_MAX, 30));
     assert_eq!(search(&catalogue, "*", 3).hits.len(), 3);
@@ -80,7 +81,7 @@ proptest! {
         }
         let view = view([server]);
         let subject = subject("t", "u");
-        let catalogue = Catalogue::of(&view, &subject);
+        let catalogue = Catalogue::of(&view, &subject, Timestamp(0));
         let found = search(&catalogue, &query, limit);
         prop_assert!(found.hits.len() <= limit);
         prop_assert!(found.hits.len() <= found.total && found.total <= names.len());
