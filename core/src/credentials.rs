@@ -38,12 +38,13 @@ impl Credentials {
             api_key: Option<Secret>,
             satellite_id: Option<SatelliteId>,
         }
-        let probe: Probe =
-            serde_json::from_slice(bytes).map_err(|error| alloc::format!("{error}"))?;
+        // Read from bytes, a text that nobody asks for might be anything.
+        let text = core::str::from_utf8(bytes).map_err(|error| alloc::format!("{error}"))?;
+        let probe: Probe = serde_json::from_str(text).map_err(|error| alloc::format!("{error}"))?;
         if probe.api_key.is_none() || probe.satellite_id.is_none() {
             return Ok(None);
         }
-        serde_json::from_slice(bytes).map(Some).map_err(|error| alloc::format!("{error}"))
+        serde_json::from_str(text).map(Some).map_err(|error| alloc::format!("{error}"))
     }
 
     /// Writes the stored form.

@@ -79,7 +79,7 @@ fn message(data: &[u8]) {
 fn framing(data: &[u8]) {
     let Some((&size, data)) = data.split_first() else { return };
     let limit = 40;
-    let cut = |size: usize| {
+    let cut = |data: &[u8], size: usize| {
         let mut framer = Framer::new(limit);
         let mut seen = Vec::new();
         for chunk in data.chunks(size) {
@@ -97,9 +97,11 @@ fn framing(data: &[u8]) {
         }
         (seen, framer.finish())
     };
-    let whole = cut(data.len().max(1));
-    let pieces = cut(usize::from(size % 16) + 1);
-    assert_eq!(whole, pieces);
+    let size = usize::from(size % 16) + 1;
+    // When a line beyond the limit is told depends on the cuts, until it has ended.
+    let ended = [data, b"\n"].concat();
+    assert_eq!(cut(&ended, ended.len()), cut(&ended, size));
+    assert_eq!(cut(data, data.len().max(1)).1, cut(data, size).1);
 }
 
 /// A relay whose child says what the fuzzer likes; the bytes also say what its clients do.
