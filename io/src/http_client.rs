@@ -4,6 +4,7 @@
 //! name the same faults by the same [`HttpFailure`].
 
 mod error;
+mod proxy;
 mod reqwest;
 mod resolve;
 mod roots;
@@ -17,10 +18,14 @@ use http::{HeaderName, HeaderValue};
 use satellite_core::http::{HttpAnswer, HttpFailure, HttpRequest, Method};
 use tokio::time::Instant;
 
+pub(crate) use self::error::{ConnectFailed, Stage, classify, classify_pooled};
+pub(crate) use self::proxy::Proxies;
+pub use self::proxy::ProxyVariables;
 pub use self::reqwest::{ClientOptions, OutboundProxy, ReqwestClient};
+pub(crate) use self::roots::tls_configuration;
 
-/// A client of HTTP servers. Never follows a redirect, never decompresses, never retries a request
-/// the server may have seen.
+/// A client of HTTP servers. Never decompresses, never retries a request the server may have seen.
+/// Follows redirects only where it says so itself.
 pub trait HttpClient: Clone + Send + Sync + 'static {
     /// The body of an answer.
     type Body: Chunks;

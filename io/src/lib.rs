@@ -8,6 +8,7 @@ pub mod clock;
 pub mod daemon;
 pub mod demo;
 pub mod driver;
+pub mod egress;
 pub mod entropy;
 pub mod exit;
 pub mod heartbeat_task;

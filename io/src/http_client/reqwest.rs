@@ -1,6 +1,5 @@
 //! reqwest behind the seam.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,8 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Proxy, Response};
 use satellite_core::http::HttpFailure;
 
-use super::error::{Stage, classify};
+use super::error::{Stage, classify_reqwest};
+use super::proxy::is_loopback;
 use super::resolve::SystemResolver;
 use super::roots::tls_configuration;
 use super::{Chunks, HttpClient};
@@ -55,7 +55,7 @@ impl ReqwestClient {
     ///
     /// Fails when the proxy's URL is not valid or TLS cannot be set up.
     pub fn new(options: &ClientOptions) -> Result<Self, HttpFailure> {
-        let tls = tls_configuration().map_err(|error| HttpFailure::Tls(error.to_string()))?;
+        let tls = tls_configuration(None)?;
         let build = |proxy: Option<Proxy>| {
             let builder = Client::builder()
                 .tls_backend_preconfigured(tls.clone())
@@ -71,7 +71,7 @@ impl ReqwestClient {
             Ok(builder)
         };
         let finish = |builder: reqwest::ClientBuilder| {
-            builder.build().map_err(|error| classify(&error, Stage::Head))
+            builder.build().map_err(|error| classify_reqwest(&error, Stage::Head))
         };
         let direct = finish(build(None)?.no_proxy())?;
         Ok(match &options.proxy {
@@ -80,8 +80,8 @@ impl ReqwestClient {
                 ReqwestClient { outward: finish(build(None)?)?, loopback: direct }
             }
             OutboundProxy::Fixed(url) => {
-                let proxy =
-                    Proxy::all(url.as_str()).map_err(|error| classify(&error, Stage::Head))?;
+                let proxy = Proxy::all(url.as_str())
+                    .map_err(|error| classify_reqwest(&error, Stage::Head))?;
                 let fixed = finish(build(Some(proxy))?)?;
                 ReqwestClient { outward: fixed.clone(), loopback: fixed }
             }
@@ -100,7 +100,7 @@ impl HttpClient for ReqwestClient {
         let request = reqwest::Request::try_from(request)
             .map_err(|error| HttpFailure::Other(format!("the URL is not valid: {error}")))?;
         let mut response =
-            client.execute(request).await.map_err(|error| classify(&error, Stage::Head))?;
+            client.execute(request).await.map_err(|error| classify_reqwest(&error, Stage::Head))?;
         let mut answer = http::Response::new(());
         *answer.status_mut() = response.status();
         *answer.version_mut() = response.version();
@@ -123,15 +123,8 @@ impl Chunks for ResponseBody {
             }
             Err(error) => {
                 self.0 = None;
-                Some(Err(classify(&error, Stage::Body)))
+                Some(Err(classify_reqwest(&error, Stage::Body)))
             }
         }
     }
-}
-
-fn is_loopback(uri: &http::Uri) -> bool {
-    let Some(host) = uri.host() else { return false };
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare.eq_ignore_ascii_case("localhost")
-        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -1,16 +1,21 @@
 //! Whom TLS trusts.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use satellite_core::http::HttpFailure;
 
 /// A TLS configuration with one crypto provider.
 ///
 /// Trusted is the machine's certificate store, or what `SSL_CERT_FILE` and `SSL_CERT_DIR` name in its
 /// place. A machine without any store (a bare container) gets Mozilla's roots as of the build; a
-/// variable that names nothing readable gets nothing, for it was meant to restrict.
-pub(super) fn tls_configuration() -> Result<ClientConfig, rustls::Error> {
+/// variable that names nothing readable gets nothing, for it was meant to restrict. The certificates
+/// of `additional`, a PEM file, are trusted beside these; it fails if there are none.
+pub(crate) fn tls_configuration(additional: Option<&Path>) -> Result<ClientConfig, HttpFailure> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
@@ -21,10 +26,34 @@ pub(super) fn tls_configuration() -> Result<ClientConfig, rustls::Error> {
     if roots.is_empty() && found.errors.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
+    if let Some(path) = additional {
+        for certificate in certificates_of(path)? {
+            roots.add(certificate).map_err(|error| unusable(path, &error.to_string()))?;
+        }
+    }
     let mut configuration = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
+        .with_safe_default_protocol_versions()
+        .map_err(|error| HttpFailure::Tls(error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     configuration.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(configuration)
+}
+
+fn certificates_of(path: &Path) -> Result<Vec<CertificateDer<'static>>, HttpFailure> {
+    let bytes = std::fs::read(path).map_err(|error| unusable(path, &error.to_string()))?;
+    let certificates = CertificateDer::pem_slice_iter(&bytes)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| unusable(path, &error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(unusable(path, "it holds no certificate"));
+    }
+    Ok(certificates)
+}
+
+fn unusable(path: &Path, problem: &str) -> HttpFailure {
+    HttpFailure::Tls(format!(
+        "cannot use {}: {problem}; name a readable PEM file in SATELLITE_CA_FILE",
+        path.display()
+    ))
 }

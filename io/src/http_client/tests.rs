@@ -154,11 +154,11 @@ async fn a_body_beyond_the_bound_is_too_large_and_one_at_the_bound_is_not() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_http_is_neither_reset_nor_refused() {
+async fn an_answer_that_is_not_http_is_malformed() {
     let (listener, base) = listener().await;
     let server = answer_once(listener, b"SSH-2.0-OpenSSH_9.2\r\n\r\n".to_vec());
     let failure = exchange(&client(OutboundProxy::Direct), &base, get("/", 5_000), 100).await;
-    assert!(matches!(failure, Err(HttpFailure::Other(_))), "{failure:?}");
+    assert!(matches!(failure, Err(HttpFailure::Malformed(_))), "{failure:?}");
     server.await.unwrap();
 }
 
