@@ -42,6 +42,7 @@ mod machine;
 pub mod mcp_json;
 pub mod outbox;
 pub mod process;
+mod query;
 pub mod random;
 pub mod reconcile;
 pub mod recording;

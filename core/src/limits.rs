@@ -83,6 +83,34 @@ pub const MESSAGE_BATCH_MAX: usize = 100;
 pub const CALLS_IN_FLIGHT_MAX: usize = 1_024;
 /// URLs of one remote server.
 pub const ENDPOINTS_MAX: usize = 8;
+/// Exchanges with one remote at once; further messages wait for their turn.
+pub const REMOTE_EXCHANGES_MAX: usize = 256;
+/// Waits before a failed exchange with a remote is repeated, each with jitter.
+pub const REMOTE_RETRY_DELAYS_MS: [u64; 3] = [500, SECOND, 2 * SECOND];
+/// Longest `Retry-After` that a call waits for; with a longer one it fails at once.
+pub const REMOTE_RETRY_AFTER_MAX_MS: u64 = 10 * SECOND;
+/// How long a remote may take to accept a message that has no answer.
+pub const REMOTE_ACCEPT_TIMEOUT_MS: u64 = 30 * SECOND;
+/// How long a remote's stream is read on after the answer it was for.
+pub const REMOTE_LINGER_MS: u64 = SECOND;
+/// Shortest wait before a lost stream of a remote is asked for again, unless the remote names one.
+pub const REMOTE_STREAM_RETRY_MIN_MS: u64 = SECOND;
+/// Longest such wait.
+pub const REMOTE_STREAM_RETRY_MAX_MS: u64 = MINUTE;
+/// Times in a row that an answer's stream is taken up again without hearing anything.
+pub const REMOTE_RESUMPTIONS_MAX: u32 = 3;
+/// Longest id of a remote's session.
+pub const REMOTE_SESSION_ID_MAX_BYTES: usize = 4 * 1024;
+/// Bytes read of the body of a remote's refusal.
+pub const REMOTE_REFUSAL_MAX_BYTES: usize = 64 * 1024;
+/// Failures in a row after which an endpoint is left alone for a while.
+pub const BREAKER_FAILURES_MAX: u32 = 5;
+/// How long it is first left alone; doubles up to [`BREAKER_REST_MAX_MS`].
+pub const BREAKER_REST_MIN_MS: u64 = SECOND;
+/// Longest time an endpoint is left alone, unless it asks for more.
+pub const BREAKER_REST_MAX_MS: u64 = 5 * SECOND;
+/// How long an endpoint that came back takes to get its full share.
+pub const SLOW_START_MS: u64 = 30 * SECOND;
 /// How long a call may take unless it reports progress.
 pub const CALL_TIMEOUT_MS: u64 = 60 * SECOND;
 /// How long a call may take in all, progress or not.

@@ -4,6 +4,7 @@
 //! to it that every call ends in exactly one [`CallOutcome`]. It tells the control machine only
 //! what lifecycles need, as [`Report`]s.
 
+mod below;
 mod calls;
 mod discovery;
 mod framing;
@@ -29,6 +30,7 @@ use crate::remote;
 use crate::view::Inventory;
 
 pub use framing::{Frame, Framer, Frames, Outline};
+pub(crate) use handshake::METHOD as HANDSHAKE;
 pub use machine::{Relay, RelaySettings};
 
 /// Names a call of a client at this relay; the host chooses it and never reuses it.
@@ -152,6 +154,8 @@ pub enum Rejection {
         /// The bound.
         limit: usize,
     },
+    /// The remote was tried, or is left alone after many failures, and never saw the call.
+    Unreached(remote::Failure),
     /// The message is larger than a child is sent.
     TooLarge {
         /// The bound in bytes.

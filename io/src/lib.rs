@@ -19,6 +19,7 @@ pub mod mcp;
 pub mod recording;
 pub mod relay_task;
 pub mod relays;
+pub mod remote_task;
 pub mod settings;
 pub mod state_dir;
 pub mod telemetry;

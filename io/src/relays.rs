@@ -26,7 +26,9 @@ pub enum RelayInput {
     Relist,
     /// Ask whether the peer is alive.
     Probe,
-    /// Close the child's standard input: nothing more is sent.
+    /// Begin anew with a remote; nothing for a child, which lives as long as its pipes.
+    Reconnect,
+    /// Close the child's standard input, or the conversation with a remote: nothing more is sent.
     CloseInput,
 }
 

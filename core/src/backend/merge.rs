@@ -1,8 +1,6 @@
 //! The configuration of one user's instance, out of three tiers: the server's template, the team's
 //! installation, the user's own settings. A later tier wins.
 
-mod url;
-
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -10,6 +8,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::id::{InstallationId, InstanceId, TeamId, UserId};
+use crate::query::with_query;
 use crate::secret::Secret;
 use crate::view::{InstanceStatus, Transport};
 use crate::wire::admin::{CreateServer, Field, UserSettings};
@@ -155,7 +154,7 @@ pub fn merge(
                 &template.user_schema.query_params,
                 &query,
             );
-            entry.url = Some(Secret::new(url::with_query(remote.url.expose(), &query)));
+            entry.url = Some(Secret::new(with_query(remote.url.expose(), &query)));
             entry.headers = Some(headers);
             entry.timeout = Some(REMOTE_TIMEOUT_MS);
         }

@@ -73,7 +73,7 @@ impl Relay {
             })?;
         }
         let (token, span) = token.map(|found| (Box::from(found.token.token()), found.span)).unzip();
-        let purpose = Purpose::Call { call: call.id, token };
+        let purpose = Purpose::Call { call: call.id, token, repeatable: call.repeatable };
         let id = self.table.insert(now, purpose, call.timeout_ms);
         Ok(request_line(id, &call.method, params, span))
     }

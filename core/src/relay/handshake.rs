@@ -33,6 +33,8 @@ const WITH_BATCHES: &str = "2025-03-26";
 /// A peer after its handshake.
 #[derive(Debug)]
 pub(crate) struct Greeting {
+    /// The revision it speaks.
+    pub(crate) revision: &'static str,
     /// Whether its revision lets it send batches.
     pub(crate) may_batch: bool,
     /// The lists it says it has.
@@ -62,13 +64,13 @@ pub(crate) fn read(result: &RawValue) -> Result<Greeting, String> {
     }
     let Initialized { protocol_version, capabilities } = serde_json::from_str(result.get())
         .map_err(|error| format!("the answer is not as MCP wants it: {error}"))?;
-    if !REVISIONS.contains(&&*protocol_version) {
+    let Some(revision) = REVISIONS.into_iter().find(|known| *known == protocol_version) else {
         return Err(format!(
             "the server speaks MCP {}, this satellite {}; use a version of the server that speaks one of these",
             shortened(&protocol_version),
             REVISIONS.join(", ")
         ));
-    }
+    };
     let Some(capabilities) = object::<Capabilities<'_>>(capabilities) else {
         return Err(String::from("the answer's `capabilities` are not an object"));
     };
@@ -85,5 +87,5 @@ pub(crate) fn read(result: &RawValue) -> Result<Greeting, String> {
     if has(capabilities.prompts) {
         lists.push(List::Prompts);
     }
-    Ok(Greeting { may_batch: protocol_version == WITH_BATCHES, lists, result: result.to_owned() })
+    Ok(Greeting { revision, may_batch: revision == WITH_BATCHES, lists, result: result.to_owned() })
 }

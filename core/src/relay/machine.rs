@@ -12,7 +12,7 @@ use super::discovery::{Discovery, Failure, List};
 use super::framing::Framer;
 use super::reporting::Reporting;
 use super::table::{InFlight, Purpose, Table};
-use super::{CallOutcome, Effect, Event, Report, handshake};
+use super::{CallId, CallOutcome, Effect, Event, Report, handshake};
 use crate::json::{notification_line, request_line};
 use crate::limits::{
     DISCOVERY_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS, MESSAGE_MAX_BYTES, PROBE_TIMEOUT_MS,
@@ -44,15 +44,21 @@ pub struct Relay {
     pub(super) reporting: Reporting,
     /// Whether the peer's revision lets it send batches.
     pub(super) may_batch: bool,
+    /// The revision the peer speaks.
+    pub(super) revision: Option<&'static str>,
+    /// The call on whose stream the peer is heard, where it has one of its own.
+    pub(super) heard_for: Option<CallId>,
+    /// Requests that ended because their answer could not be read.
+    pub(super) unread: u64,
     /// The lists the peer says it has.
     lists: Vec<List>,
     /// The result of its `initialize`.
     greeting: Option<Box<RawValue>>,
-    discovery: Option<Discovery>,
+    pub(super) discovery: Option<Discovery>,
     /// Whether the first lists are known.
     listed: bool,
     /// When the lists are to be asked for again.
-    relist_at: Option<Timestamp>,
+    pub(super) relist_at: Option<Timestamp>,
     /// When they were last asked for.
     relisted: Timestamp,
     /// What the peer says has changed since.
@@ -112,6 +118,9 @@ impl Relay {
             table: Table::new(),
             reporting: Reporting::default(),
             may_batch: false,
+            revision: None,
+            heard_for: None,
+            unread: 0,
             lists: Vec::new(),
             greeting: None,
             discovery: None,
@@ -134,10 +143,14 @@ impl Relay {
             return Verdict::Refused(Refusal::IllegalTransition);
         }
         self.phase = Phase::Initializing;
+        self.greet(now, out);
+        Verdict::Handled
+    }
+
+    pub(super) fn greet(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
         let params = serde_json::from_str::<&RawValue>(handshake::PARAMS).ok();
         let id = self.table.insert(now, Purpose::Initialize, self.settings.handshake_timeout_ms);
         out.push(Effect::Write(request_line(id, handshake::METHOD, params, None)));
-        Verdict::Handled
     }
 
     /// The handshake ended.
@@ -151,11 +164,16 @@ impl Relay {
             Ok(greeting) => {
                 self.phase = Phase::Ready;
                 self.may_batch = greeting.may_batch;
+                self.revision = Some(greeting.revision);
                 self.lists = greeting.lists;
                 self.greeting = Some(greeting.result);
                 out.push(Effect::Write(notification_line(handshake::INITIALIZED, None)));
                 out.push(Effect::Report(Report::Initialized));
                 self.discover(now, out);
+            }
+            // A peer that was greeted again keeps its lists, and may be greeted once more.
+            Err(reason) if self.phase == Phase::Ready => {
+                out.push(Effect::Report(Report::Unusable { step: handshake::METHOD, reason }));
             }
             Err(reason) => self.give_up(handshake::METHOD, reason, out),
         }
@@ -300,6 +318,14 @@ impl Relay {
         Verdict::Handled
     }
 
+    /// Does what an event has made due.
+    pub(super) fn settle(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        if self.discovery.is_none() && self.relist_at.is_some_and(|at| at <= now) {
+            self.discover(now, out);
+        }
+        self.reporting.flush(now, self.table.calls(), out);
+    }
+
     fn ticked(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
         while let Some((id, late)) = self.table.remove_expired(now) {
             let after_ms = now.since(late.sent);
@@ -345,10 +371,7 @@ impl Machine for Relay {
                 Verdict::Handled
             }
         };
-        if self.discovery.is_none() && self.relist_at.is_some_and(|at| at <= now) {
-            self.discover(now, out);
-        }
-        self.reporting.flush(now, self.table.calls(), out);
+        self.settle(now, out);
         if core::mem::discriminant(&self.phase) == before { verdict } else { Verdict::Moved }
     }
 

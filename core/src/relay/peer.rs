@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use memchr::memchr;
+use memchr::memchr2;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -55,11 +55,11 @@ impl Relay {
         }
     }
 
-    fn line(&mut self, now: Timestamp, line: &[u8], out: &mut Vec<Effect>) {
+    pub(super) fn line(&mut self, now: Timestamp, line: &[u8], out: &mut Vec<Effect>) {
         match parse(line) {
             Err(invalid) => self.unreadable(now, line, &invalid, out),
-            Ok(_) if memchr(b'\r', line).is_some() => {
-                // A CR between tokens would end a line further on, e.g. in an event stream.
+            Ok(_) if memchr2(b'\r', b'\n', line).is_some() => {
+                // A line end between tokens would end a line further on, e.g. in an event stream.
                 let text = String::from_utf8_lossy(line);
                 let text = one_line(&text);
                 if let Ok(parsed) = parse(text.as_bytes()) {
@@ -137,7 +137,7 @@ impl Relay {
         self.end_call(call, outcome, out);
     }
 
-    fn own_answered(
+    pub(super) fn own_answered(
         &mut self,
         now: Timestamp,
         purpose: &Purpose,
@@ -161,8 +161,9 @@ impl Relay {
     }
 
     /// A request's answer is lost: it came, but not in a form that can be passed on.
-    fn lost(&mut self, now: Timestamp, id: u64, reason: &str, out: &mut Vec<Effect>) {
+    pub(super) fn lost(&mut self, now: Timestamp, id: u64, reason: &str, out: &mut Vec<Effect>) {
         let Some(request) = self.table.remove(id) else { return self.unexpected(id) };
+        self.unread += 1;
         match request.purpose {
             Purpose::Call { call, .. } => {
                 let outcome = CallOutcome::OutcomeUnknown { reason: reason.to_owned() };
@@ -249,9 +250,12 @@ impl Relay {
             _ => match ListChanged::of(method) {
                 Some(changed) => self.list_changed(now, changed),
                 None => {
-                    if let Ok(message) = serde_json::from_str::<&RawValue>(text) {
-                        out.push(Effect::NotifyAll { message: message.to_owned() });
-                    }
+                    let Ok(message) = serde_json::from_str::<&RawValue>(text) else { return };
+                    let message = message.to_owned();
+                    out.push(match self.heard_for {
+                        Some(call) => Effect::NotifyCall { call, message },
+                        None => Effect::NotifyAll { message },
+                    });
                 }
             },
         }

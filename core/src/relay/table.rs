@@ -16,6 +16,8 @@ pub(crate) enum Purpose {
         call: CallId,
         /// The client's own progress token, as written.
         token: Option<Box<str>>,
+        /// Whether it may be carried out twice.
+        repeatable: bool,
     },
     /// The handshake.
     Initialize,
@@ -25,6 +27,16 @@ pub(crate) enum Purpose {
     Ping,
 }
 
+impl Purpose {
+    /// Whether the request may be sent again after it may have been carried out.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        match self {
+            Purpose::Call { repeatable, .. } => *repeatable,
+            Purpose::Initialize | Purpose::List | Purpose::Ping => true,
+        }
+    }
+}
+
 /// A request in flight.
 #[derive(Debug)]
 pub(crate) struct InFlight {
@@ -32,7 +44,7 @@ pub(crate) struct InFlight {
     /// When it was sent.
     pub(crate) sent: Timestamp,
     timeout_ms: u64,
-    deadline: Timestamp,
+    pub(crate) deadline: Timestamp,
 }
 
 /// The requests in flight. Ids are never used twice.
@@ -42,6 +54,8 @@ pub(crate) struct Table {
     in_flight: BTreeMap<u64, InFlight>,
     calls: BTreeMap<CallId, u64>,
     deadlines: BTreeSet<(Timestamp, u64)>,
+    /// Requests ended so far.
+    ended: u64,
 }
 
 impl Table {
@@ -52,6 +66,7 @@ impl Table {
             in_flight: BTreeMap::new(),
             calls: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            ended: 0,
         }
     }
 
@@ -92,6 +107,7 @@ impl Table {
     /// Ends a request.
     pub(crate) fn remove(&mut self, id: u64) -> Option<InFlight> {
         let found = self.in_flight.remove(&id)?;
+        self.ended += 1;
         self.deadlines.remove(&(found.deadline, id));
         if let Purpose::Call { call, .. } = &found.purpose {
             self.calls.remove(call);
@@ -105,6 +121,31 @@ impl Table {
         self.remove(id).map(|_| id)
     }
 
+    /// A request in flight.
+    pub(crate) fn get(&self, id: u64) -> Option<&InFlight> {
+        self.in_flight.get(&id)
+    }
+
+    /// Requests ended so far.
+    pub(crate) fn ended(&self) -> u64 {
+        self.ended
+    }
+
+    /// Requests whose deadline has passed.
+    pub(crate) fn due(&self, now: Timestamp) -> impl Iterator<Item = u64> + '_ {
+        self.deadlines.iter().take_while(move |(at, _)| *at <= now).map(|(_, id)| *id)
+    }
+
+    /// Ends every request for a page of a list, and says nothing to anybody.
+    pub(crate) fn forget_lists(&mut self) {
+        let is_list = |(_, found): &(&u64, &InFlight)| matches!(found.purpose, Purpose::List);
+        let lists: alloc::vec::Vec<u64> =
+            self.in_flight.iter().filter(is_list).map(|(id, _)| *id).collect();
+        for id in lists {
+            self.remove(id);
+        }
+    }
+
     /// The oldest request in flight.
     pub(crate) fn first(&self) -> Option<u64> {
         self.in_flight.keys().next().copied()
@@ -114,7 +155,7 @@ impl Table {
     /// ends [`CALL_TIMEOUT_MAX_MS`] after it was sent in any case.
     pub(crate) fn progressed(&mut self, now: Timestamp, id: u64) -> Option<(CallId, &str)> {
         let found = self.in_flight.get_mut(&id)?;
-        let Purpose::Call { call, token: Some(token) } = &found.purpose else { return None };
+        let Purpose::Call { call, token: Some(token), .. } = &found.purpose else { return None };
         let last = found.sent.after(CALL_TIMEOUT_MAX_MS);
         let deadline = now.after(found.timeout_ms).min(last).max(found.deadline);
         if deadline != found.deadline {

@@ -12,6 +12,7 @@ use super::dispatch::Form;
 use super::protocol::{raw, tool_error};
 use crate::json::{self, CODE_INVALID_PARAMS, CODE_INVALID_REQUEST, CODE_METHOD_NOT_FOUND};
 use crate::relay::{CallOutcome, Rejection};
+use crate::remote::Fault;
 
 /// The server is gone or out of reach; clients know the code as `ConnectionClosed`.
 pub const CODE_UNAVAILABLE: i64 = -32_000;
@@ -72,6 +73,7 @@ impl Outcome {
                 let text = match rejection {
                     Rejection::NotReady => String::from("the server was still starting"),
                     Rejection::Closed { reason } => format!("the server had ended: {reason}"),
+                    Rejection::Unreached(failure) => failure.message.clone(),
                     Rejection::TooManyCalls { limit } => format!("{limit} calls were waiting"),
                     Rejection::TooLarge { limit } => {
                         format!("the call was larger than {limit} bytes")
@@ -134,6 +136,14 @@ fn rejected(rejection: &Rejection, server: &str) -> (i64, &'static str, String) 
             CODE_UNAVAILABLE,
             format!("The server {server} ended before the call was sent ({reason}). Try again."),
         ),
+        Rejection::Unreached(failure) => {
+            let what = match failure.fault {
+                Fault::Unreachable => "cannot be reached",
+                Fault::AuthorisationNeeded => "needs its user to sign in to it again",
+                Fault::Broken => "does not work",
+            };
+            (CODE_UNAVAILABLE, format!("The server {server} {what}: {}", failure.message))
+        }
         Rejection::TooManyCalls { limit } => (
             CODE_UNAVAILABLE,
             format!("The server {server} has {limit} calls waiting. Try again soon."),

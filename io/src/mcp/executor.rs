@@ -13,7 +13,7 @@ use satellite_core::router::dispatch::Plan;
 use satellite_core::router::outcome::{Told, not_ready, told, told_of_denial};
 use satellite_core::router::{Denial, DenialKind};
 use satellite_core::usage::Client;
-use satellite_core::view::{InstanceStatus, InstanceView};
+use satellite_core::view::{InstanceStatus, InstanceView, Transport};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -63,7 +63,10 @@ pub(super) async fn run(surface: &Surface, plan: Plan, mut strings: Strings) -> 
                 CallOutcome::RejectedBeforeSend(Rejection::NotReady | Rejection::Closed { .. }) => {
                     true
                 }
-                CallOutcome::OutcomeUnknown { .. } => plan.is_repeatable,
+                // A remote's own task repeats what may be repeated.
+                CallOutcome::OutcomeUnknown { .. } => {
+                    plan.is_repeatable && instance.transport == Transport::Stdio
+                }
                 _ => false,
             };
         if !is_worth_another {

@@ -1,7 +1,6 @@
 //! Query parameters set on a URL.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -10,7 +9,11 @@ use crate::wire::path::{escape, unescape};
 
 /// `url` with `query` set on it: a parameter of the same name is replaced, the others stay as they
 /// are, and so does a fragment.
-pub(super) fn with_query(url: &str, query: &BTreeMap<String, Secret>) -> String {
+pub(crate) fn with_query<'a, Q>(url: &str, query: Q) -> String
+where
+    Q: IntoIterator<Item = (&'a String, &'a Secret)>,
+{
+    let query: Vec<(&String, &Secret)> = query.into_iter().collect();
     if query.is_empty() {
         return url.to_owned();
     }
@@ -24,7 +27,7 @@ pub(super) fn with_query(url: &str, query: &BTreeMap<String, Secret>) -> String 
         .filter(|pair| !pair.is_empty())
         .filter(|pair| {
             let name = pair.split('=').next().unwrap_or_default();
-            !query.keys().any(|set| set.as_bytes() == unescape(name))
+            !query.iter().any(|(set, _)| set.as_bytes() == unescape(name))
         })
         .map(ToOwned::to_owned)
         .collect();
@@ -45,7 +48,8 @@ mod tests {
 
     fn set(url: &str, pairs: &[(&str, &str)]) -> String {
         let query = pairs.iter().map(|(name, value)| ((*name).into(), Secret::new(*value)));
-        with_query(url, &query.collect())
+        let query: alloc::collections::BTreeMap<String, Secret> = query.collect();
+        with_query(url, &query)
     }
 
     #[test]

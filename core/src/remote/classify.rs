@@ -1,0 +1,124 @@
+//! What a failed exchange means, by the type of its failure or by its status, never by words.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use super::failure::{Failure, Fault};
+use super::head::{Content, Head};
+use crate::backoff::retry_after;
+use crate::http::HttpFailure;
+use crate::time::Timestamp;
+
+/// Why a message has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) failure: Failure,
+    /// Whether the server may have acted on the message.
+    pub(super) may_have_run: bool,
+    /// Whether the same message may succeed in a moment, without anybody doing anything.
+    pub(super) passes: bool,
+    /// Whether it speaks against the endpoint.
+    pub(super) blames_endpoint: bool,
+}
+
+impl Trouble {
+    /// An answer that cannot be used.
+    pub(super) fn broken(what: impl Into<String>) -> Self {
+        Trouble {
+            failure: Failure::new(Fault::Broken, what),
+            may_have_run: true,
+            passes: false,
+            blames_endpoint: false,
+        }
+    }
+
+    /// The stream that the answer was to come on is gone.
+    pub(super) fn cut(what: impl Into<String>) -> Self {
+        Trouble {
+            failure: Failure::new(Fault::Unreachable, what),
+            may_have_run: true,
+            passes: true,
+            blames_endpoint: true,
+        }
+    }
+
+    /// The message was never sent.
+    pub(super) fn unsent(failure: Failure, passes: bool) -> Self {
+        Trouble { failure, may_have_run: false, passes, blames_endpoint: false }
+    }
+}
+
+/// There is no answer, or no more of it once `has_head`.
+pub(super) fn of_failure(failure: &HttpFailure, has_head: bool) -> Trouble {
+    let (passes, next) = match failure {
+        HttpFailure::Refused(_) | HttpFailure::ConnectTimedOut => {
+            (true, "check that the server runs and can be reached from here")
+        }
+        HttpFailure::Unresolved(_) => (true, "check the host's name and this machine's DNS"),
+        HttpFailure::Reset(_) | HttpFailure::Cut(_) | HttpFailure::TimedOut => {
+            (true, "check that the server, and what stands before it, keeps running")
+        }
+        HttpFailure::Tls(_) | HttpFailure::Certificate(_) => {
+            (false, "check the server's certificate, or add its authority to those trusted here")
+        }
+        HttpFailure::TooLarge { .. } => (false, "ask the server for less at a time"),
+        HttpFailure::Forbidden { .. } => (false, "have the operator of this satellite allow it"),
+        HttpFailure::Malformed(_) | HttpFailure::Other(_) => {
+            (false, "check the address, and any proxy on the way to it")
+        }
+    };
+    let fault = if passes { Fault::Unreachable } else { Fault::Broken };
+    Trouble {
+        failure: Failure::new(fault, format!("{failure}; {next}")),
+        may_have_run: has_head || !failure.has_no_side_effects(),
+        passes,
+        blames_endpoint: passes,
+    }
+}
+
+/// A status that is no success.
+pub(super) fn of_status(head: &Head, now: Timestamp) -> Trouble {
+    let status = head.status;
+    let asked = head.retry_after.as_deref().and_then(|text| retry_after::parse(text, now));
+    let is_gateway = matches!(status, 502..=504);
+    let (fault, next) = match status {
+        401 | 403 => {
+            (Fault::AuthorisationNeeded, "connect the server again, or check its credentials")
+        }
+        400..500 if head.is_challenge => {
+            (Fault::AuthorisationNeeded, "connect the server again, or check its credentials")
+        }
+        408 | 429 => (Fault::Unreachable, "wait, or send it fewer requests"),
+        _ if is_gateway => (Fault::Unreachable, "check the server, and what stands before it"),
+        300..400 => (Fault::Broken, "configure the address that it redirects to"),
+        404 | 405 => (Fault::Broken, "check the address: there is no MCP server at it"),
+        _ => (Fault::Broken, "look into the server's own log"),
+    };
+    let passes = fault == Fault::Unreachable;
+    // 4xx: the server says that it did not take the request. 503 says so where it names a time.
+    let is_refusal = match status {
+        408 | 409 => false,
+        400..500 => true,
+        503 => asked.is_some(),
+        _ => (300..400).contains(&status),
+    };
+    let mut failure =
+        Failure::new(fault, format!("the server answered with status {status}; {next}"));
+    failure.retry_after_ms = asked.filter(|_| passes);
+    Trouble { failure, may_have_run: !is_refusal, passes, blames_endpoint: is_gateway }
+}
+
+/// A success whose body is of no use for a request.
+pub(super) fn of_content(head: &Head) -> Trouble {
+    let what = match head.content {
+        Content::Unnamed => "without an answer",
+        Content::Other | Content::Json | Content::Events => {
+            "that is neither JSON nor an event stream"
+        }
+    };
+    let status = head.status.to_string();
+    Trouble::broken(format!(
+        "the server answered with status {status} and a body {what}; check the address: there may \
+         be no MCP server at it"
+    ))
+}
