@@ -1,6 +1,7 @@
 mod crashes;
 mod list;
 mod model;
+mod pace;
 mod properties;
 mod queue;
 
