@@ -219,19 +219,20 @@ pub const URL_MAX_BYTES: usize = 8 * 1024;
 /// Redirects followed for one request.
 pub const EGRESS_REDIRECTS_MAX: u32 = 5;
 /// Addresses of one host that are tried.
-pub const EGRESS_ADDRESSES_MAX: usize = 16;
-/// Time for a connection to somebody else's server: look-up, proxy and TLS included.
-pub const EGRESS_CONNECT_TIMEOUT_MS: u64 = 10 * SECOND;
-/// Time until the head of such a server's answer, redirects included: a call may take this long.
+pub const ADDRESSES_MAX: usize = 16;
+/// Time for a connection to be made: look-up, proxy and TLS included.
+pub const CONNECT_TIMEOUT_MS: u64 = 10 * SECOND;
+/// Time until the head of an answer from an address that somebody else supplied, redirects included:
+/// a call may take this long.
 pub const EGRESS_HEAD_TIMEOUT_MS: u64 = CALL_TIMEOUT_MAX_MS;
 /// Time for the body of an answer that is no event stream.
 pub const EGRESS_BODY_TIMEOUT_MS: u64 = 5 * MINUTE;
 /// Largest body of an answer that is no event stream.
 pub const EGRESS_BODY_MAX_BYTES: usize = 32 * 1024 * 1024;
 /// Headers of an answer.
-pub const EGRESS_HEADERS_MAX: usize = 100;
+pub const HTTP_HEADERS_MAX: usize = 100;
 /// Largest head of an answer.
-pub const EGRESS_HEAD_MAX_BYTES: usize = 64 * 1024;
+pub const HTTP_HEAD_MAX_BYTES: usize = 64 * 1024;
 
 /// Lines of standard error passed on per second and process, unless the operator says otherwise.
 pub const STDERR_LINES_PER_SECOND: u32 = 20;

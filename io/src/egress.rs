@@ -12,58 +12,28 @@
 //! that of the proxy would be another machine.
 
 mod body;
-mod connector;
-mod dial;
-mod resolve;
 mod send;
-mod stream;
-mod tunnel;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use satellite_core::egress::Rules;
 use satellite_core::http::HttpFailure;
 use satellite_core::limits;
 
 pub use self::body::EgressBody;
-use self::connector::Connector;
-use self::dial::Dial;
-pub use self::resolve::{Looking, Lookup, SystemLookup};
-use crate::http_client::{HttpClient, Proxies, ProxyVariables, tls_configuration};
+use crate::http_client::{ClientOptions, HttpClient, PooledClient};
 
 /// How the client is made. The default goes directly to the public Internet over `https`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct EgressOptions {
     /// Whom it may reach.
     pub rules: Rules,
-    /// Which proxies connections go through.
-    pub proxies: ProxyVariables,
-    /// Certificates trusted beside the machine's own.
-    pub ca_file: Option<std::path::PathBuf>,
-    /// How long a connection may take to be made: look-up, proxy and TLS included.
-    pub connect_timeout: Duration,
+    /// How connections are made.
+    pub client: ClientOptions,
     /// What bounds an answer.
     pub limits: EgressLimits,
-    /// Who resolves names.
-    pub lookup: Arc<dyn Lookup>,
-}
-
-impl Default for EgressOptions {
-    fn default() -> Self {
-        EgressOptions {
-            rules: Rules::default(),
-            proxies: ProxyVariables::default(),
-            ca_file: None,
-            connect_timeout: Duration::from_millis(limits::EGRESS_CONNECT_TIMEOUT_MS),
-            limits: EgressLimits::default(),
-            lookup: Arc::new(SystemLookup),
-        }
-    }
 }
 
 /// What bounds an answer. Event streams (`text/event-stream`) have no end of their own, so that
@@ -94,9 +64,8 @@ impl Default for EgressLimits {
 /// Connections are pooled by origin and shared by clones.
 #[derive(Clone, Debug)]
 pub struct EgressClient {
-    pool: Client<Connector, Full<Bytes>>,
+    client: PooledClient,
     rules: Arc<Rules>,
-    proxies: Arc<Proxies>,
     limits: EgressLimits,
 }
 
@@ -106,26 +75,8 @@ impl EgressClient {
     /// Fails when a proxy's URL is not valid, or the file of certificates cannot be read.
     pub fn new(options: EgressOptions) -> Result<Self, HttpFailure> {
         let rules = Arc::new(options.rules);
-        let proxies = Arc::new(Proxies::new(&options.proxies)?);
-        let tls = tls_configuration(options.ca_file.as_deref())?;
-        let dial = Dial::new(Arc::clone(&rules), options.lookup, options.connect_timeout);
-        let connector = Connector::new(dial, Arc::clone(&proxies), tls, options.connect_timeout);
-        let pool = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(90))
-            .pool_max_idle_per_host(32)
-            .http1_max_headers(limits::EGRESS_HEADERS_MAX)
-            .http1_max_buf_size(limits::EGRESS_HEAD_MAX_BYTES)
-            .http2_max_header_list_size(
-                u32::try_from(limits::EGRESS_HEAD_MAX_BYTES).unwrap_or(u32::MAX),
-            )
-            // A server that vanished without a word would hold every stream of its connection.
-            .http2_keep_alive_interval(Duration::from_secs(20))
-            .http2_keep_alive_timeout(Duration::from_secs(20))
-            .http2_adaptive_window(true)
-            .build(connector);
-        Ok(EgressClient { pool, rules, proxies, limits: options.limits })
+        let client = PooledClient::with_rules(&options.client, Some(Arc::clone(&rules)))?;
+        Ok(EgressClient { client, rules, limits: options.limits })
     }
 
     /// The same client, its connections included, with other bounds.

@@ -1,12 +1,12 @@
 //! The seam to HTTP: a request goes in, a status and a stream of body chunks come out.
 //!
-//! Production puts reqwest behind it, the simulation a client over simulated sockets; both must
-//! name the same faults by the same [`HttpFailure`].
+//! Production puts hyper's pool of connections behind it, the simulation a client over simulated
+//! sockets; both must name the same faults by the same [`HttpFailure`].
 
+mod connector;
 mod error;
+mod pooled;
 mod proxy;
-mod reqwest;
-mod resolve;
 mod roots;
 
 use std::future::Future;
@@ -18,11 +18,10 @@ use http::{HeaderName, HeaderValue};
 use satellite_core::http::{HttpAnswer, HttpFailure, HttpRequest, Method};
 use tokio::time::Instant;
 
-pub(crate) use self::error::{ConnectFailed, Stage, classify, classify_pooled};
-pub(crate) use self::proxy::Proxies;
+pub use self::connector::{Looking, Lookup, SystemLookup};
+pub(crate) use self::error::forbidden;
+pub use self::pooled::{ClientOptions, PooledBody, PooledClient};
 pub use self::proxy::ProxyVariables;
-pub use self::reqwest::{ClientOptions, OutboundProxy, ReqwestClient};
-pub(crate) use self::roots::tls_configuration;
 
 /// A client of HTTP servers. Never decompresses, never retries a request the server may have seen.
 /// Follows redirects only where it says so itself.

@@ -19,7 +19,7 @@ use crate::entropy::Kernel;
 use crate::exit::{DONE, Exit, INTERRUPTED, fault, usage};
 use crate::host::{HostOptions, LinuxHost, sweep};
 use crate::host_sample::HostSampler;
-use crate::http_client::{ClientOptions, ReqwestClient};
+use crate::http_client::{ClientOptions, PooledClient};
 use crate::mcp;
 use crate::recording::RecordingFile;
 use crate::settings::{DaemonSettings, LogSettings, Sources};
@@ -116,7 +116,7 @@ impl Satellite {
         .map_err(|error| cannot("start processes", &error))?;
         let sampler = HostSampler::new(state.path())
             .map_err(|error| cannot("measure this machine", &error))?;
-        let client = ReqwestClient::new(&ClientOptions::default()).map_err(|failure| {
+        let client = PooledClient::new(&ClientOptions::default()).map_err(|failure| {
             usage(format!("cannot make HTTP requests: {failure}"), "check the proxy's settings")
         })?;
         let address = listener.address().map_err(|error| cannot("listen", &error))?;

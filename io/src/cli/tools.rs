@@ -8,7 +8,7 @@ use super::dev_file::DevFile;
 use super::output;
 use crate::client::McpClient;
 use crate::exit::{Exit, fault, usage};
-use crate::http_client::{ClientOptions, ReqwestClient};
+use crate::http_client::{ClientOptions, PooledClient};
 
 /// Tools found in one answer at most; a satellite with more is asked by word.
 const DISCOVER_MAX: usize = 1_000;
@@ -68,7 +68,7 @@ pub(super) async fn call(arguments: &CallArguments) -> Result<(), Exit> {
     Ok(())
 }
 
-async fn connect(endpoint: &Endpoint) -> Result<McpClient<ReqwestClient>, Exit> {
+async fn connect(endpoint: &Endpoint) -> Result<McpClient<PooledClient>, Exit> {
     let (url, token) = match (&endpoint.url, &endpoint.token) {
         (Some(url), Some(token)) => (url.clone(), Secret::new(token.clone())),
         _ => {
@@ -76,7 +76,7 @@ async fn connect(endpoint: &Endpoint) -> Result<McpClient<ReqwestClient>, Exit> 
             (dev.mcp_url, dev.token)
         }
     };
-    let client = ReqwestClient::new(&ClientOptions::default())
+    let client = PooledClient::new(&ClientOptions::default())
         .map_err(|failure| fault(format!("cannot make HTTP requests: {failure}"), ""))?;
     McpClient::connect(client, url, token).await
 }
@@ -86,7 +86,7 @@ fn is_router(tools: &[Value]) -> bool {
     tools.iter().any(|it| it["name"] == "execute_mcp_tool")
 }
 
-async fn discover(client: &mut McpClient<ReqwestClient>) -> Result<Vec<Value>, Exit> {
+async fn discover(client: &mut McpClient<PooledClient>) -> Result<Vec<Value>, Exit> {
     let arguments = json!({"query": "*", "limit": DISCOVER_MAX});
     let params = json!({"name": "discover_mcp_tools", "arguments": arguments});
     let result = client.request("tools/call", params, &mut |_| {}).await?;

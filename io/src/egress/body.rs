@@ -2,18 +2,17 @@
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use satellite_core::http::HttpFailure;
 use tokio::time::Instant;
 
 use super::EgressLimits;
-use crate::http_client::{Chunks, Stage, classify};
+use crate::http_client::{Chunks, PooledBody};
 
 /// The body of an answer.
 #[derive(Debug)]
 pub struct EgressBody {
-    incoming: Option<Incoming>,
+    pieces: Option<PooledBody>,
     /// `None` for an event stream.
     bounds: Option<Bounds>,
 }
@@ -34,40 +33,34 @@ impl EgressBody {
     ) -> Result<Self, HttpFailure> {
         let limit = limits.body_bytes;
         if is_event_stream(head) {
-            return Ok(EgressBody { incoming: Some(incoming), bounds: None });
+            return Ok(EgressBody { pieces: Some(PooledBody::new(incoming)), bounds: None });
         }
         if usize::try_from(incoming.size_hint().lower()).is_ok_and(|promised| promised <= limit) {
             let end = Instant::now() + limits.body;
             let bounds = Bounds { limit, left: limit, end };
-            return Ok(EgressBody { incoming: Some(incoming), bounds: Some(bounds) });
+            return Ok(EgressBody {
+                pieces: Some(PooledBody::new(incoming)),
+                bounds: Some(bounds),
+            });
         }
         Err(HttpFailure::TooLarge { limit })
     }
 
     async fn piece(&mut self) -> Option<Result<Bytes, HttpFailure>> {
-        let incoming = self.incoming.as_mut()?;
-        loop {
-            let frame = match &self.bounds {
-                None => incoming.frame().await,
-                Some(bounds) => match tokio::time::timeout_at(bounds.end, incoming.frame()).await {
-                    Ok(frame) => frame,
-                    Err(_) => return Some(Err(HttpFailure::TimedOut)),
-                },
-            };
-            let chunk = match frame? {
-                Ok(frame) => frame.into_data(),
-                Err(error) => return Some(Err(classify(&error, Stage::Body))),
-            };
-            // What is no data is a trailer, which nobody asked for.
-            let Ok(chunk) = chunk else { continue };
-            if let Some(bounds) = &mut self.bounds {
-                match bounds.left.checked_sub(chunk.len()) {
-                    Some(left) => bounds.left = left,
-                    None => return Some(Err(HttpFailure::TooLarge { limit: bounds.limit })),
-                }
-            }
-            return Some(Ok(chunk));
+        let next = self.pieces.as_mut()?.next();
+        let Some(bounds) = &mut self.bounds else { return next.await };
+        let Ok(piece) = tokio::time::timeout_at(bounds.end, next).await else {
+            return Some(Err(HttpFailure::TimedOut));
+        };
+        let chunk = match piece? {
+            Ok(chunk) => chunk,
+            Err(failure) => return Some(Err(failure)),
+        };
+        match bounds.left.checked_sub(chunk.len()) {
+            Some(left) => bounds.left = left,
+            None => return Some(Err(HttpFailure::TooLarge { limit: bounds.limit })),
         }
+        Some(Ok(chunk))
     }
 }
 
@@ -75,7 +68,7 @@ impl Chunks for EgressBody {
     async fn next(&mut self) -> Option<Result<Bytes, HttpFailure>> {
         let piece = self.piece().await;
         if !matches!(piece, Some(Ok(_))) {
-            self.incoming = None;
+            self.pieces = None;
         }
         piece
     }

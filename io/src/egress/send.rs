@@ -4,16 +4,15 @@ use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderMap,
     HeaderName, HeaderValue, LOCATION, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE, USER_AGENT,
+    UPGRADE,
 };
 use http::{Method, Request, Response, Uri};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use satellite_core::egress::{Refusal, Step, Target, Trail, may_leave_its_origin};
 use satellite_core::http::HttpFailure;
 
 use super::{EgressBody, EgressClient};
-use crate::http_client::{Stage, classify_pooled};
+use crate::http_client::forbidden;
 
 /// Headers that belong to the connection, or that say whom a request is for: who supplied a
 /// request does not choose them.
@@ -42,20 +41,16 @@ pub(super) async fn follow(
         headers.remove(name);
     }
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    headers
-        .entry(USER_AGENT)
-        .or_insert(HeaderValue::from_static(concat!("satellite/", env!("CARGO_PKG_VERSION"))));
     let mut trail = Trail::new(first);
     loop {
         if trail.is_off_origin() {
             headers = without_credentials(&headers);
         }
-        let request = prepare(client, &trail, &head.method, &headers, body.clone())?;
-        let answer = client
-            .pool
-            .request(request)
-            .await
-            .map_err(|error| classify_pooled(&error, Stage::Head))?;
+        let mut request = Request::new(body.clone());
+        *request.method_mut() = head.method.clone();
+        *request.uri_mut() = uri_of(trail.current())?;
+        *request.headers_mut() = headers.clone();
+        let answer = client.client.dispatch(request).await?;
         let location = answer.headers().get(LOCATION).map(|value| {
             value.to_str().map_err(|_| {
                 forbidden(Refusal::Malformed("holds characters that a URL must encode"))
@@ -70,28 +65,6 @@ pub(super) async fn follow(
             Step::Arrived => return arrived(client, answer),
         }
     }
-}
-
-fn prepare(
-    client: &EgressClient,
-    trail: &Trail,
-    method: &Method,
-    headers: &HeaderMap,
-    body: Bytes,
-) -> Result<Request<Full<Bytes>>, HttpFailure> {
-    let uri = uri_of(trail.current())?;
-    let mut request = Request::new(Full::new(body));
-    *request.method_mut() = method.clone();
-    *request.headers_mut() = headers.clone();
-    // A tunnel carries its credentials itself; a request that the proxy forwards carries them.
-    if !trail.current().is_https()
-        && let Some(proxy) = client.proxies.of(&uri)
-        && let Some(credentials) = proxy.basic_auth()
-    {
-        request.headers_mut().insert(PROXY_AUTHORIZATION, credentials.clone());
-    }
-    *request.uri_mut() = uri;
-    Ok(request)
 }
 
 fn arrived(
@@ -122,14 +95,9 @@ fn without_credentials(headers: &HeaderMap) -> HeaderMap {
 }
 
 /// The URL in its one form, so that nobody reads it otherwise than the rules did.
-pub(super) fn uri_of(target: &Target) -> Result<Uri, HttpFailure> {
+fn uri_of(target: &Target) -> Result<Uri, HttpFailure> {
     target
         .to_string()
         .parse()
         .map_err(|_| forbidden(Refusal::Malformed("holds characters that a URL must encode")))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "a step of map_err")]
-pub(super) fn forbidden(refusal: Refusal) -> HttpFailure {
-    HttpFailure::Forbidden { what: refusal.to_string() }
 }

@@ -17,7 +17,7 @@ use satellite_core::egress::AllowList;
 
 use self::server::Server;
 use super::*;
-use crate::http_client::read_whole;
+use crate::http_client::{Looking, Lookup, read_whole};
 
 /// The address that stands for the public Internet.
 const LISTED: &str = "127.0.0.1";
@@ -33,10 +33,18 @@ fn rules(allow: &[&str]) -> Rules {
 fn options() -> EgressOptions {
     EgressOptions {
         rules: rules(&[LISTED]),
-        proxies: ProxyVariables::default(),
-        lookup: Arc::new(Answers::always(&[LISTED])),
+        client: resolving(Answers::always(&[LISTED])),
         ..EgressOptions::default()
     }
+}
+
+fn resolving(lookup: impl Lookup) -> ClientOptions {
+    ClientOptions { lookup: Arc::new(lookup), ..ClientOptions::default() }
+}
+
+/// A client that resolves names as `lookup` says.
+fn asking(lookup: impl Lookup) -> EgressClient {
+    client(EgressOptions { client: resolving(lookup), ..options() })
 }
 
 fn client(options: EgressOptions) -> EgressClient {
@@ -69,18 +77,18 @@ async fn refused(client: &EgressClient, request: http::Request<Bytes>) -> String
 }
 
 /// A resolver that gives prepared answers, the last one for ever, and counts its questions.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Answers {
-    prepared: Mutex<VecDeque<Vec<IpAddr>>>,
-    asked: Mutex<Vec<String>>,
+    prepared: Arc<Mutex<VecDeque<Vec<IpAddr>>>>,
+    asked: Arc<Mutex<usize>>,
 }
 
 impl Answers {
     fn in_turn(answers: &[&[&str]]) -> Self {
         let parse = |answer: &&[&str]| answer.iter().map(|it| it.parse().unwrap()).collect();
         Answers {
-            prepared: Mutex::new(answers.iter().map(parse).collect()),
-            asked: Mutex::default(),
+            prepared: Arc::new(Mutex::new(answers.iter().map(parse).collect())),
+            asked: Arc::default(),
         }
     }
 
@@ -89,13 +97,13 @@ impl Answers {
     }
 
     fn asked(&self) -> usize {
-        self.asked.lock().unwrap().len()
+        *self.asked.lock().unwrap()
     }
 }
 
 impl Lookup for Answers {
-    fn look_up<'a>(&'a self, name: &'a str) -> Looking<'a> {
-        self.asked.lock().unwrap().push(name.to_owned());
+    fn look_up<'a>(&'a self, _: &'a str) -> Looking<'a> {
+        *self.asked.lock().unwrap() += 1;
         let mut prepared = self.prepared.lock().unwrap();
         let answer =
             if prepared.len() > 1 { prepared.pop_front() } else { prepared.front().cloned() };

@@ -5,9 +5,8 @@ use std::fmt;
 use std::io;
 
 use rustls::CertificateError;
+use satellite_core::egress::Refusal;
 use satellite_core::http::HttpFailure;
-
-use super::resolve::Unresolved;
 
 /// How far an exchange had come when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,17 +31,10 @@ impl fmt::Display for ConnectFailed {
 
 impl Error for ConnectFailed {}
 
-/// Names what went wrong in reqwest.
-pub(super) fn classify_reqwest(error: &reqwest::Error, stage: Stage) -> HttpFailure {
-    let stage = if error.is_connect() { Stage::Connecting } else { stage };
-    if error.is_timeout() {
-        return timed_out(stage);
-    }
-    // The outermost layer names the URL, whose query may be secret.
-    error.source().map_or_else(
-        || HttpFailure::Other(String::from("the request could not be sent")),
-        |cause| classify(cause, stage),
-    )
+/// A request that a rule forbids.
+#[expect(clippy::needless_pass_by_value, reason = "a step of map_err")]
+pub(crate) fn forbidden(refusal: Refusal) -> HttpFailure {
+    HttpFailure::Forbidden { what: refusal.to_string() }
 }
 
 /// Names what went wrong in a pool of connections.
@@ -79,9 +71,6 @@ fn named(cause: &(dyn Error + 'static), stage: Stage, detail: &str) -> Option<Ht
     };
     if let Some(ConnectFailed(failure)) = cause.downcast_ref() {
         return Some(failure.clone());
-    }
-    if cause.is::<Unresolved>() {
-        return Some(HttpFailure::Unresolved(detail()));
     }
     if let Some(cause) = cause.downcast_ref::<rustls::Error>() {
         return Some(tls(cause));

@@ -11,11 +11,11 @@ use satellite_core::secret::Secret;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProxyVariables {
     /// `ALL_PROXY`
-    pub all: Secret,
+    pub all: Option<Secret>,
     /// `HTTP_PROXY`, for `http://`
-    pub http: Secret,
+    pub http: Option<Secret>,
     /// `HTTPS_PROXY`, for `https://`
-    pub https: Secret,
+    pub https: Option<Secret>,
     /// `NO_PROXY`: hosts with everything below them, addresses and networks to reach directly, with
     /// commas between; `*` for everything.
     pub no: String,
@@ -34,17 +34,18 @@ impl Proxies {
             ("HTTP_PROXY", &variables.http),
             ("HTTPS_PROXY", &variables.https),
         ] {
-            if !value.is_empty() && !is_proxy(value.expose()) {
+            if value.as_ref().is_some_and(|it| !is_proxy(it.expose())) {
                 return Err(HttpFailure::Other(format!(
                     "{name} is no proxy's URL: write it as http://host:port or \
                      http://user:password@host:port"
                 )));
             }
         }
+        let text = |it: &Option<Secret>| it.as_ref().map_or("", Secret::expose).to_owned();
         let matcher = Matcher::builder()
-            .all(variables.all.expose())
-            .http(variables.http.expose())
-            .https(variables.https.expose())
+            .all(text(&variables.all))
+            .http(text(&variables.http))
+            .https(text(&variables.https))
             .no(variables.no.as_str())
             .build();
         Ok(Proxies(matcher))
@@ -64,7 +65,7 @@ fn is_proxy(text: &str) -> bool {
 }
 
 /// Whether a URL's host is this machine itself.
-pub(super) fn is_loopback(uri: &Uri) -> bool {
+fn is_loopback(uri: &Uri) -> bool {
     let Some(host) = uri.host() else { return false };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     bare.eq_ignore_ascii_case("localhost")
@@ -83,9 +84,9 @@ mod tests {
     #[test]
     fn each_scheme_has_its_proxy_and_no_proxy_comes_first() {
         let variables = ProxyVariables {
-            all: Secret::new("http://all:1"),
-            https: Secret::new("http://user:word@secure:2"),
-            http: Secret::default(),
+            all: Some(Secret::new("http://all:1")),
+            https: Some(Secret::new("http://user:word@secure:2")),
+            http: None,
             no: String::from("corp.example, .inner.example,10.0.0.0/8,192.168.1.1"),
         };
         for (uri, proxy) in [
@@ -112,7 +113,8 @@ mod tests {
     #[test]
     fn a_proxy_that_cannot_be_used_is_an_error_and_not_the_direct_way() {
         for url in ["socks5://user:CaNaRy@p:1", "ftp://CaNaRy:1", "http://", "not a url CaNaRy"] {
-            let variables = ProxyVariables { https: Secret::new(url), ..ProxyVariables::default() };
+            let variables =
+                ProxyVariables { https: Some(Secret::new(url)), ..ProxyVariables::default() };
             let failure = Proxies::new(&variables).unwrap_err().to_string();
             assert!(failure.contains("HTTPS_PROXY") && !failure.contains("CaNaRy"), "{failure}");
         }
@@ -121,8 +123,8 @@ mod tests {
     #[test]
     fn credentials_go_into_a_header_and_are_not_shown() {
         let variables = ProxyVariables {
-            all: Secret::new("proxy.corp:3128"),
-            https: Secret::new("http://user:p%40ss@proxy.corp:3128"),
+            all: Some(Secret::new("proxy.corp:3128")),
+            https: Some(Secret::new("http://user:p%40ss@proxy.corp:3128")),
             ..ProxyVariables::default()
         };
         let proxies = Proxies::new(&variables).unwrap();

@@ -9,8 +9,14 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-fn client(proxy: OutboundProxy) -> ReqwestClient {
-    ReqwestClient::new(&ClientOptions { proxy, ..ClientOptions::default() }).unwrap()
+fn client() -> PooledClient {
+    PooledClient::new(&ClientOptions::default()).unwrap()
+}
+
+fn through(proxy: String) -> PooledClient {
+    let all = Some(Secret::new(proxy));
+    let proxies = ProxyVariables { all, ..ProxyVariables::default() };
+    PooledClient::new(&ClientOptions { proxies, ..ClientOptions::default() }).unwrap()
 }
 
 fn get(path: &str, timeout_ms: u64) -> HttpRequest {
@@ -56,7 +62,7 @@ async fn an_answer_comes_back_with_its_headers_and_the_request_went_out_as_made(
         listener,
         b"HTTP/1.1 429 Slow Down\r\nretry-after: 7\r\netag: \"v1\"\r\ncontent-length: 5\r\n\r\nhello".to_vec(),
     );
-    let client = client(OutboundProxy::Environment);
+    let client = client();
     let answer = exchange(&client, &base, get("/api/x?limit=10", 5_000), 100).await.unwrap();
     assert_eq!((answer.status, answer.body.as_slice()), (429, &b"hello"[..]));
     assert_eq!(answer.retry_after.as_deref(), Some("7"));
@@ -72,14 +78,14 @@ async fn an_answer_comes_back_with_its_headers_and_the_request_went_out_as_made(
 async fn a_closed_port_is_refused() {
     let (listener, base) = listener().await;
     drop(listener);
-    let failure = exchange(&client(OutboundProxy::Direct), &base, get("/", 5_000), 100).await;
+    let failure = exchange(&client(), &base, get("/", 5_000), 100).await;
     assert!(matches!(failure, Err(HttpFailure::Refused(_))), "{failure:?}");
 }
 
 #[tokio::test]
 async fn a_name_without_address_is_unresolved() {
     let base = "http://no-such-host.invalid";
-    let failure = exchange(&client(OutboundProxy::Direct), base, get("/", 5_000), 100).await;
+    let failure = exchange(&client(), base, get("/", 5_000), 100).await;
     assert!(matches!(failure, Err(HttpFailure::Unresolved(_))), "{failure:?}");
 }
 
@@ -96,7 +102,7 @@ async fn a_connection_that_ends_before_the_answer_is_reset() {
                 head(&mut stream).await;
             }
         });
-        let failure = exchange(&client(OutboundProxy::Direct), &base, get("/", 5_000), 100).await;
+        let failure = exchange(&client(), &base, get("/", 5_000), 100).await;
         assert!(matches!(failure, Err(HttpFailure::Reset(_))), "hard {hard}: {failure:?}");
         server.await.unwrap();
     }
@@ -105,7 +111,7 @@ async fn a_connection_that_ends_before_the_answer_is_reset() {
 #[tokio::test]
 async fn a_server_that_says_nothing_times_out() {
     let (listener, base) = listener().await;
-    let failure = exchange(&client(OutboundProxy::Direct), &base, get("/", 50), 100).await;
+    let failure = exchange(&client(), &base, get("/", 50), 100).await;
     assert_eq!(failure, Err(HttpFailure::TimedOut));
     drop(listener);
 }
@@ -119,7 +125,7 @@ async fn a_body_that_stalls_times_out() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhal").await.unwrap();
         stream
     });
-    let failure = exchange(&client(OutboundProxy::Direct), &base, get("/", 200), 100).await;
+    let failure = exchange(&client(), &base, get("/", 200), 100).await;
     assert_eq!(failure, Err(HttpFailure::TimedOut));
     server.await.unwrap();
 }
@@ -131,7 +137,7 @@ async fn a_body_that_breaks_off_is_cut() {
     for answer in [promised, chunked] {
         let (listener, base) = listener().await;
         let server = answer_once(listener, answer);
-        let failure = exchange(&client(OutboundProxy::Direct), &base, get("/", 5_000), 100).await;
+        let failure = exchange(&client(), &base, get("/", 5_000), 100).await;
         assert!(matches!(failure, Err(HttpFailure::Cut(_))), "{failure:?}");
         server.await.unwrap();
     }
@@ -143,7 +149,7 @@ async fn a_body_beyond_the_bound_is_too_large_and_one_at_the_bound_is_not() {
         let (listener, base) = listener().await;
         let answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nabcd\r\n5\r\nefghi\r\n0\r\n\r\n";
         let server = answer_once(listener, answer.to_vec());
-        let outcome = exchange(&client(OutboundProxy::Direct), &base, get("/", 5_000), limit).await;
+        let outcome = exchange(&client(), &base, get("/", 5_000), limit).await;
         if fits {
             assert_eq!(outcome.unwrap().body, b"abcdefghi");
         } else {
@@ -157,7 +163,7 @@ async fn a_body_beyond_the_bound_is_too_large_and_one_at_the_bound_is_not() {
 async fn an_answer_that_is_not_http_is_malformed() {
     let (listener, base) = listener().await;
     let server = answer_once(listener, b"SSH-2.0-OpenSSH_9.2\r\n\r\n".to_vec());
-    let failure = exchange(&client(OutboundProxy::Direct), &base, get("/", 5_000), 100).await;
+    let failure = exchange(&client(), &base, get("/", 5_000), 100).await;
     assert!(matches!(failure, Err(HttpFailure::Malformed(_))), "{failure:?}");
     server.await.unwrap();
 }
@@ -172,7 +178,7 @@ async fn a_port_without_tls_behind_https_is_a_tls_failure() {
         let _ = stream.read_to_end(&mut rest).await;
     });
     let base = base.replace("http://", "https://");
-    let failure = exchange(&client(OutboundProxy::Direct), &base, get("/", 5_000), 100).await;
+    let failure = exchange(&client(), &base, get("/", 5_000), 100).await;
     assert!(matches!(failure, Err(HttpFailure::Tls(_))), "{failure:?}");
     server.await.unwrap();
 }
@@ -184,7 +190,7 @@ async fn redirects_are_not_followed() {
         listener,
         b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n".to_vec(),
     );
-    let answer = exchange(&client(OutboundProxy::Direct), &base, get("/", 5_000), 100).await;
+    let answer = exchange(&client(), &base, get("/", 5_000), 100).await;
     assert_eq!(answer.unwrap().status, 302);
     server.await.unwrap();
 }
@@ -200,7 +206,7 @@ async fn a_proxy_is_asked_for_the_whole_url_or_for_a_tunnel() {
             listener,
             b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n".to_vec(),
         );
-        let client = client(OutboundProxy::Fixed(proxy));
+        let client = through(proxy);
         let outcome = exchange(&client, target, get("/api/health", 5_000), 100).await;
         assert!(server.await.unwrap().starts_with(line));
         match outcome {
@@ -214,7 +220,7 @@ async fn a_proxy_is_asked_for_the_whole_url_or_for_a_tunnel() {
 async fn a_proxy_that_is_down_is_refused() {
     let (listener, proxy) = listener().await;
     drop(listener);
-    let client = client(OutboundProxy::Fixed(proxy));
+    let client = through(proxy);
     let failure = exchange(&client, "https://backend.example", get("/", 5_000), 100).await;
     assert!(matches!(failure, Err(HttpFailure::Refused(_))), "{failure:?}");
 }
@@ -222,13 +228,11 @@ async fn a_proxy_that_is_down_is_refused() {
 #[tokio::test]
 async fn what_cannot_be_sent_says_so_without_the_secret() {
     let request = HttpRequest { bearer: Some(Secret::new("se\ncret")), ..get("/", 5_000) };
-    let failure =
-        exchange(&client(OutboundProxy::Direct), "http://127.0.0.1:1", request, 100).await;
+    let failure = exchange(&client(), "http://127.0.0.1:1", request, 100).await;
     let Err(HttpFailure::Other(text)) = failure else { panic!("{failure:?}") };
     assert!(text.contains("API key") && !text.contains("cret"), "{text}");
     let bad: SocketAddr = "127.0.0.1:1".parse().unwrap();
     let request = get(" not a path", 5_000);
-    let failure =
-        exchange(&client(OutboundProxy::Direct), &format!("http://{bad}"), request, 100).await;
+    let failure = exchange(&client(), &format!("http://{bad}"), request, 100).await;
     assert!(matches!(failure, Err(HttpFailure::Other(_))), "{failure:?}");
 }

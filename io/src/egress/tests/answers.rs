@@ -104,7 +104,7 @@ async fn a_head_without_end_is_malformed() {
         let failure = failure(start, piece).await;
         assert!(matches!(failure, HttpFailure::Malformed(_)), "{failure:?}");
     }
-    let many = "a: b\r\n".repeat(limits::EGRESS_HEADERS_MAX + 1);
+    let many = "a: b\r\n".repeat(limits::HTTP_HEADERS_MAX + 1);
     let server =
         Server::start(move |_| format!("HTTP/1.1 200 OK\r\n{many}\r\n").into_bytes()).await;
     let failure = whole(&client(options()), get(&server.http("/"))).await.unwrap_err();

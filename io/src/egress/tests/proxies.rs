@@ -7,6 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::server::{Shows, ok, read_request};
 use super::tls::trusting;
 use super::*;
+use crate::http_client::ProxyVariables;
 
 /// A proxy that tunnels everything to one port of loopback, and what it was asked.
 async fn tunnelling(to: u16) -> (u16, Arc<Mutex<Vec<String>>>) {
@@ -34,20 +35,29 @@ async fn tunnelling(to: u16) -> (u16, Arc<Mutex<Vec<String>>>) {
 }
 
 fn through(port: u16, no: &str) -> EgressOptions {
-    let proxies = ProxyVariables {
-        all: Secret::new(format!("http://user:CaNaRy@127.0.0.1:{port}")),
+    with_proxies(ProxyVariables {
+        all: Some(Secret::new(format!("http://user:CaNaRy@127.0.0.1:{port}"))),
         no: String::from(no),
         ..ProxyVariables::default()
-    };
-    EgressOptions { proxies, ..trusting() }
+    })
+}
+
+fn with_proxies(proxies: ProxyVariables) -> EgressOptions {
+    let client = ClientOptions { proxies, ..trusting().client };
+    EgressOptions { client, ..trusting() }
+}
+
+fn and_asking(options: EgressOptions, lookup: Answers) -> EgressClient {
+    let ways = ClientOptions { lookup: Arc::new(lookup), ..options.client };
+    client(EgressOptions { client: ways, ..options })
 }
 
 #[tokio::test]
 async fn a_tunnel_carries_credentials_to_the_proxy_and_tls_to_the_server() {
     let server = Server::with_tls(Shows::Valid, |_| ok("hi")).await;
     let (proxy, asked) = tunnelling(server.port).await;
-    let lookup = Arc::new(Answers::always(&["127.0.0.2"]));
-    let client = client(EgressOptions { lookup: lookup.clone(), ..through(proxy, "") });
+    let lookup = Answers::always(&["127.0.0.2"]);
+    let client = and_asking(through(proxy, ""), lookup.clone());
     let answer = whole(&client, get("https://mcp.example.com:8443/mcp?key=1")).await;
     assert_eq!(answer.unwrap().1, b"hi");
     let asked = asked.lock().unwrap().clone();
@@ -69,8 +79,7 @@ async fn what_no_proxy_names_is_reached_directly_and_judged_by_its_address() {
         let url = format!("https://{host}:{}/", server.port);
         assert_eq!(whole(&client(direct.clone()), get(&url)).await.unwrap().1, b"direct");
     }
-    let lookup = Arc::new(Answers::always(&["127.0.0.2"]));
-    let elsewhere = client(EgressOptions { lookup, ..direct });
+    let elsewhere = and_asking(direct, Answers::always(&["127.0.0.2"]));
     refused(&elsewhere, get("https://mcp.example.com/")).await;
     assert!(asked.lock().unwrap().is_empty());
 }
@@ -142,12 +151,12 @@ async fn a_proxy_that_refuses_says_so_by_type() {
 async fn a_proxy_may_be_spoken_to_over_tls() {
     let server = Server::with_tls(Shows::Valid, |_| ok("hi")).await;
     let proxy = Server::with_tls(Shows::Valid, |_| ok("forwarded")).await;
-    let proxies = ProxyVariables {
-        http: Secret::new(format!("https://user:word@127.0.0.1:{}", proxy.port)),
+    let secure = with_proxies(ProxyVariables {
+        http: Some(Secret::new(format!("https://user:word@127.0.0.1:{}", proxy.port))),
         ..ProxyVariables::default()
-    };
+    });
     let rules = rules(&[LISTED, "plain.example.com"]);
-    let client = client(EgressOptions { proxies, rules, ..trusting() });
+    let client = client(EgressOptions { rules, ..secure });
     let forwarded = whole(&client, get("http://plain.example.com/")).await;
     assert_eq!(forwarded.unwrap().1, b"forwarded");
     let direct = whole(&client, get(&format!("https://mcp.example.com:{}/", server.port))).await;

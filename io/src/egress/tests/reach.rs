@@ -20,8 +20,8 @@ async fn neighbours() -> (Server, Server) {
 #[tokio::test]
 async fn a_name_that_resolves_elsewhere_the_second_time_is_refused() {
     let (outer, inner) = neighbours().await;
-    let lookup = Arc::new(Answers::in_turn(&[&[LISTED], &["127.0.0.2"]]));
-    let client = client(EgressOptions { lookup: lookup.clone(), ..options() });
+    let lookup = Answers::in_turn(&[&[LISTED], &["127.0.0.2"]]);
+    let client = asking(lookup.clone());
     let url = format!("http://rebind.example:{}/", outer.port);
     // The first connection goes to what was judged: nothing asks a second time.
     assert_eq!(whole(&client, get(&url)).await.unwrap().1, b"outer");
@@ -36,8 +36,7 @@ async fn a_name_that_resolves_elsewhere_the_second_time_is_refused() {
 async fn one_bad_address_refuses_the_name() {
     let (outer, inner) = neighbours().await;
     for answer in [&[LISTED, "127.0.0.2"], &["127.0.0.2", LISTED], &[LISTED, "::1"]] {
-        let lookup = Arc::new(Answers::always(answer));
-        let client = client(EgressOptions { lookup, ..options() });
+        let client = asking(Answers::always(answer));
         refused(&client, get(&format!("http://mixed.example:{}/", outer.port))).await;
     }
     assert_eq!((outer.seen().len(), inner.seen().len()), (0, 0));
@@ -46,8 +45,7 @@ async fn one_bad_address_refuses_the_name() {
 #[tokio::test]
 async fn no_way_of_writing_an_address_leads_around_the_rules() {
     let (outer, inner) = neighbours().await;
-    let client =
-        client(EgressOptions { lookup: Arc::new(SystemLookup), rules: rules(&[]), ..options() });
+    let client = client(EgressOptions { rules: rules(&[]), ..EgressOptions::default() });
     for host in [
         "127.0.0.1",
         "127.0.0.2",
@@ -105,10 +103,10 @@ async fn this_satellite_is_not_reached_through_a_network_that_is_listed() {
 
 #[tokio::test]
 async fn a_name_without_an_address_is_unresolved_and_a_closed_port_refused() {
-    let nobody = client(EgressOptions { lookup: Arc::new(Answers::always(&[])), ..options() });
+    let nobody = asking(Answers::always(&[]));
     let failure = whole(&nobody, get("https://nobody.example/")).await;
     assert!(matches!(failure, Err(HttpFailure::Unresolved(_))), "{failure:?}");
-    let system = client(EgressOptions { lookup: Arc::new(SystemLookup), ..options() });
+    let system = client(EgressOptions::default());
     let failure = whole(&system, get("https://no-such-host.invalid/")).await;
     assert!(matches!(failure, Err(HttpFailure::Unresolved(_))), "{failure:?}");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -155,12 +153,12 @@ async fn headers_of_the_connection_are_not_for_others_to_choose() {
 
 #[tokio::test]
 async fn one_connection_serves_many_requests() {
-    let lookup = Arc::new(Answers::always(&[LISTED]));
+    let lookup = Answers::always(&[LISTED]);
     let server = Server::start(|_| {
         b"HTTP/1.1 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nhi".to_vec()
     })
     .await;
-    let client = client(EgressOptions { lookup: lookup.clone(), ..options() });
+    let client = asking(lookup.clone());
     for _ in 0..5 {
         let url = format!("http://mcp.example.com:{}/", server.port);
         assert_eq!(whole(&client.clone(), get(&url)).await.unwrap().1, b"hi");

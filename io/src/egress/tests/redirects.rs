@@ -114,8 +114,7 @@ async fn a_redirect_leads_nowhere_that_a_request_may_not_go() {
 #[tokio::test]
 async fn a_name_in_a_redirect_is_resolved_and_judged_too() {
     let home = redirecting().await;
-    let lookup = Arc::new(Answers::in_turn(&[&[LISTED], &["127.0.0.2"]]));
-    let client = client(EgressOptions { lookup, ..options() });
+    let client = asking(Answers::in_turn(&[&[LISTED], &["127.0.0.2"]]));
     let url = format!("http://home.example:{0}/302/http://inner.example:{0}/", home.port);
     let rule = refused(&client, get(&url)).await;
     assert!(rule.contains("inner.example has a loopback address"), "{rule}");

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use http_body_util::Full;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -16,7 +16,8 @@ pub(super) fn authority() -> PathBuf {
 }
 
 pub(super) fn trusting() -> EgressOptions {
-    EgressOptions { ca_file: Some(authority()), ..options() }
+    let client = ClientOptions { ca_file: Some(authority()), ..options().client };
+    EgressOptions { client, ..options() }
 }
 
 fn certificate_problem(outcome: Result<(http::response::Parts, Vec<u8>), HttpFailure>) -> String {
@@ -66,7 +67,8 @@ async fn a_port_without_tls_is_a_failure_of_tls_and_a_silent_one_of_time() {
     let failure = whole(&client(options()), get(&format!("https://127.0.0.1:{port}/"))).await;
     assert!(matches!(failure, Err(HttpFailure::Tls(_))), "{failure:?}");
     let connect_timeout = Duration::from_millis(200);
-    let impatient = client(EgressOptions { connect_timeout, ..options() });
+    let impatient = ClientOptions { connect_timeout, ..options().client };
+    let impatient = client(EgressOptions { client: impatient, ..options() });
     let failure = whole(&impatient, get(&format!("https://127.0.0.1:{}/", plain.port))).await;
     assert_eq!(failure.unwrap_err(), HttpFailure::ConnectTimedOut);
 }
@@ -126,7 +128,8 @@ async fn http_2_is_spoken_where_it_is_offered_over_one_connection() {
 fn a_file_without_certificates_is_an_error_that_names_it() {
     for (name, problem) in [("server.key", "no certificate"), ("missing.pem", "No such file")] {
         let ca_file = Some(authority().with_file_name(name));
-        let failure = EgressClient::new(EgressOptions { ca_file, ..options() }).unwrap_err();
+        let options = ClientOptions { ca_file, ..ClientOptions::default() };
+        let failure = PooledClient::new(&options).unwrap_err();
         let text = failure.to_string();
         assert!(text.contains(name) && text.contains(problem), "{text}");
         assert!(text.contains("SATELLITE_CA_FILE"), "{text}");

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 /// A connection to a server, through a tunnel or not, or to a proxy that forwards.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(in crate::http_client) struct Stream {
     pub(super) inner: MaybeHttpsStream<TokioIo<TcpStream>>,
     /// Whether requests name their server in full.
     pub(super) forwards: bool,

@@ -13,56 +13,60 @@ use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::TokioIo;
 use satellite_core::egress::{Host, Rules, Target};
 use satellite_core::http::HttpFailure;
-use satellite_core::limits::EGRESS_ADDRESSES_MAX;
+use satellite_core::limits::ADDRESSES_MAX;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::resolve::Lookup;
-use super::send::{forbidden, uri_of};
-use crate::http_client::{Stage, classify};
+use super::lookup::Lookup;
+use crate::http_client::error::{Stage, classify, forbidden};
 
 /// Makes TCP connections.
 #[derive(Clone, Debug)]
 pub(super) struct Dial {
-    rules: Arc<Rules>,
+    /// `None` for addresses of the operator's own choice.
+    rules: Option<Arc<Rules>>,
     lookup: Arc<dyn Lookup>,
     timeout: Duration,
 }
 
 impl Dial {
-    pub(super) fn new(rules: Arc<Rules>, lookup: Arc<dyn Lookup>, timeout: Duration) -> Self {
+    pub(super) fn new(
+        rules: Option<Arc<Rules>>,
+        lookup: Arc<dyn Lookup>,
+        timeout: Duration,
+    ) -> Self {
         Dial { rules, lookup, timeout }
     }
 
-    /// Reads and judges the URL of a connection once more: no way leads around the rules.
+    /// Reads the URL of a connection, and judges it once more: no way leads around the rules.
     pub(super) fn admit(&self, uri: &Uri) -> Result<Target, HttpFailure> {
-        self.rules.admit(&uri.to_string()).map_err(forbidden)
+        let target = Target::parse(&uri.to_string()).map_err(forbidden)?;
+        if let Some(rules) = &self.rules {
+            rules.judge(&target).map_err(forbidden)?;
+        }
+        Ok(target)
     }
 
     /// Judges a target whose name a proxy resolves.
     pub(super) fn admit_unresolved(&self, target: &Target) -> Result<(), HttpFailure> {
-        self.rules.judge_unresolved(target).map_err(forbidden)
+        match &self.rules {
+            Some(rules) => rules.judge_unresolved(target).map_err(forbidden),
+            None => Ok(()),
+        }
     }
 
     /// Connects to an admitted target, if each of its addresses is allowed.
-    pub(super) async fn connect(&self, target: &Target) -> Result<TokioIo<TcpStream>, HttpFailure> {
+    pub(super) async fn connect(
+        &self,
+        target: &Target,
+        uri: Uri,
+    ) -> Result<TokioIo<TcpStream>, HttpFailure> {
         let mut addresses = self.resolve(target.host()).await?;
-        let own = own_addresses();
-        for address in &addresses {
-            let judged = self.rules.judge_address(target, *address, own.contains(address));
-            judged.map_err(|refusal| {
-                // The message goes to whoever supplied the name; the address is the operator's.
-                tracing::warn!(
-                    operation = "egress",
-                    host = %target.host(),
-                    address = %address,
-                    "Refused to connect"
-                );
-                forbidden(refusal)
-            })?;
+        if let Some(rules) = &self.rules {
+            judge(rules, target, &addresses)?;
         }
-        addresses.truncate(EGRESS_ADDRESSES_MAX);
-        self.connect_to(addresses, target.port(), uri_of(target)?).await
+        addresses.truncate(ADDRESSES_MAX);
+        self.connect_to(addresses, target.port(), uri).await
     }
 
     /// Connects to the operator's proxy, wherever it is.
@@ -110,6 +114,25 @@ impl Dial {
         connector.set_keepalive_retries(Some(4));
         connector.call(uri).await.map_err(|error| classify(&error, Stage::Connecting))
     }
+}
+
+/// Judges every address of a target.
+fn judge(rules: &Rules, target: &Target, addresses: &[IpAddr]) -> Result<(), HttpFailure> {
+    let own = own_addresses();
+    for address in addresses {
+        let judged = rules.judge_address(target, *address, own.contains(address));
+        judged.map_err(|refusal| {
+            // The message goes to whoever supplied the name; the address is the operator's.
+            tracing::warn!(
+                operation = "egress",
+                host = %target.host(),
+                address = %address,
+                "Refused to connect"
+            );
+            forbidden(refusal)
+        })?;
+    }
+    Ok(())
 }
 
 /// Answers every look-up with the addresses that were judged.

@@ -1,5 +1,10 @@
 //! From a URL to a connection: directly or through a proxy, with TLS where it says so.
 
+mod dial;
+mod lookup;
+mod stream;
+mod tunnel;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,14 +15,17 @@ use http::Uri;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
+use satellite_core::egress::Rules;
 use satellite_core::http::HttpFailure;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::dial::Dial;
-use super::stream::Stream;
-use super::tunnel;
-use crate::http_client::{ConnectFailed, Proxies, Stage, classify};
+use self::dial::Dial;
+pub use self::lookup::{Looking, Lookup, SystemLookup};
+use self::stream::Stream;
+use super::ClientOptions;
+use super::error::{ConnectFailed, Stage, classify};
+use super::proxy::Proxies;
 
 type Connecting<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
@@ -30,11 +38,13 @@ pub(super) struct Connector {
 
 impl Connector {
     pub(super) fn new(
-        dial: Dial,
+        options: &ClientOptions,
         proxies: Arc<Proxies>,
+        rules: Option<Arc<Rules>>,
         tls: ClientConfig,
-        timeout: Duration,
     ) -> Self {
+        let timeout = options.connect_timeout;
+        let dial = Dial::new(rules, Arc::clone(&options.lookup), timeout);
         // A proxy is spoken to in HTTP/1.1, before the server is.
         let mut to_proxy = tls.clone();
         to_proxy.alpn_protocols.clear();
@@ -77,7 +87,7 @@ impl Way {
     async fn connect(mut self, uri: Uri) -> Result<Stream, HttpFailure> {
         let target = self.dial.admit(&uri)?;
         let Some(proxy) = self.proxies.of(&uri) else {
-            let inner = MaybeHttpsStream::Http(self.dial.connect(&target).await?);
+            let inner = MaybeHttpsStream::Http(self.dial.connect(&target, uri).await?);
             return Ok(Stream { inner, forwards: false });
         };
         self.dial.admit_unresolved(&target)?;
