@@ -299,6 +299,12 @@ impl Host {
 
     fn child_reports(&mut self, script: &mut Script<'_>) {
         let Some((key, incarnation)) = self.child(script) else { return };
+        // Whose relay reports has been started, whether or not that was told yet.
+        if let Some((_, child)) = self.children.get_mut(&key)
+            && *child == Child::Starting
+        {
+            *child = Child::Running;
+        }
         let report = match script.choice(8) {
             0 => Report::Initialized,
             1 => Report::Listed(Arc::new(Inventory::default())),
