@@ -4,6 +4,7 @@
 //! Nothing here asserts a duration: what must come is waited for, with a bound that only a hang
 //! reaches.
 
+mod administration;
 mod bad_input;
 mod clients;
 mod crashes;
