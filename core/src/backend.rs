@@ -6,6 +6,7 @@
 pub mod access_token;
 pub mod admission;
 pub mod api_key;
+pub mod config_version;
 mod digest;
 pub mod guidance;
 pub mod instance_token;

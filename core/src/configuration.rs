@@ -1,25 +1,33 @@
 //! The configuration's way from the Backend to the satellite: fetched when told to, one request in
 //! flight, unchanged ones recognised by their `ETag`, failures tried again.
+//!
+//! A Backend that counts its configurations is not followed backwards: one with a lower version than
+//! that in force came late, or out of a cache. Each request says which version is in force, so a
+//! Backend that was restored from a backup counts on from there and is followed at once. One that
+//! counts and does not know of this is followed after [`CONFIGURATION_INSISTENCE_MS`].
 
 mod applied;
 pub mod bounds;
 #[cfg(test)]
 mod tests;
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::backoff;
 use crate::credentials::Credentials;
 use crate::http::{HttpAnswer, HttpFailure, HttpRequest};
+use crate::limits::CONFIGURATION_INSISTENCE_MS;
 use crate::link::{answer, request};
 use crate::log::{Level, LogLine};
 use crate::machine::{Deadline, Machine, Verdict};
 use crate::random::Random;
 use crate::request::{Channel, RequestKey};
 use crate::secret::Secret;
-use crate::time::Timestamp;
+use crate::time::{MINUTE, Timestamp};
 use crate::wire;
+use crate::wire::configuration::VERSION_IN_FORCE;
 use crate::wire::event::{ConfigErrorType, ConfigRefreshed};
 
 pub use crate::wire::configuration::Rejected;
@@ -91,6 +99,12 @@ pub struct Configuration {
     failures: u32,
     /// The `ETag` of the configuration in force, if it came from the Backend with one.
     etag: Option<String>,
+    /// The version of the configuration in force, if the Backend counts.
+    version: Option<u64>,
+    /// Since when the Backend has sent nothing but older ones.
+    older_since: Option<Timestamp>,
+    /// The number of the last request whose answer was used.
+    answered: u64,
     /// The configuration in force, in brief.
     in_force: Option<ConfigRefreshed>,
     /// The text of the configuration in force: entries that come out wrong later stay as they are
@@ -111,10 +125,43 @@ impl Configuration {
             requests: 0,
             failures: 0,
             etag: None,
+            version: None,
+            older_since: None,
+            answered: 0,
             in_force: None,
             last_good: Secret::default(),
             passed_over: false,
         }
+    }
+
+    /// The number of the request whose answer is the first to hold what the Backend knows at this
+    /// moment, once a refresh was asked for.
+    pub fn awaited(&self) -> u64 {
+        match self.phase {
+            Phase::InFlight { number, again: false } => number,
+            Phase::InFlight { .. } | Phase::Idle | Phase::Pausing { .. } => self.requests + 1,
+        }
+    }
+
+    /// The number of the last request whose answer was used.
+    pub fn answered(&self) -> u64 {
+        self.answered
+    }
+
+    /// Requests sent so far.
+    pub fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// The version of the configuration in force, if the Backend counts.
+    pub fn version(&self) -> Option<u64> {
+        self.version
+    }
+
+    /// Takes no confirmation for an answer to the next request: the configuration is wanted whole,
+    /// with its version.
+    pub fn forget_tag(&mut self) {
+        self.etag = None;
     }
 
     fn fetch(&mut self, out: &mut Vec<Effect>) {
@@ -122,6 +169,8 @@ impl Configuration {
         let path = wire::path::config(&credentials.satellite_id);
         let mut http = request::get(credentials, path);
         http.headers.extend(self.etag.clone().map(|etag| ("if-none-match".to_string(), etag)));
+        let version = self.version.map(|version| version.to_string());
+        http.headers.extend(version.map(|it| (VERSION_IN_FORCE.to_string(), it)));
         self.requests += 1;
         self.phase = Phase::InFlight { number: self.requests, again: false };
         let request = RequestKey { channel: Channel::Configuration, number: self.requests };
@@ -136,6 +185,7 @@ impl Configuration {
         match Applied::read(raw, None) {
             Ok(applied) => {
                 self.in_force = Some(applied.in_brief());
+                self.version = applied.version;
                 self.last_good = text_of(&applied.raw);
                 out.push(Effect::Apply(applied));
             }
@@ -147,9 +197,10 @@ impl Configuration {
         Verdict::Handled
     }
 
-    fn answered(
+    fn ended(
         &mut self,
         now: Timestamp,
+        number: u64,
         again: bool,
         answer: Result<HttpAnswer, HttpFailure>,
         out: &mut Vec<Effect>,
@@ -160,9 +211,11 @@ impl Configuration {
             return self.fetch(out);
         }
         self.passed_over = false;
+        self.answered = number;
         let failure = match answer {
             Ok(HttpAnswer { status: 304, elapsed_ms, .. }) if self.in_force.is_some() => {
                 self.failures = 0;
+                self.older_since = None;
                 out.extend(self.in_force.clone().map(|in_force| {
                     Effect::Unchanged(ConfigRefreshed {
                         change_detected: false,
@@ -172,7 +225,7 @@ impl Configuration {
                 }));
                 None
             }
-            Ok(received) if received.is_success() => self.received(received, out).err(),
+            Ok(received) if received.is_success() => self.received(now, received, out).err(),
             other => Some(failure_of(&other, now)),
         };
         if let Some(failure) = failure {
@@ -183,7 +236,12 @@ impl Configuration {
         }
     }
 
-    fn received(&mut self, answer: HttpAnswer, out: &mut Vec<Effect>) -> Result<(), Failed> {
+    fn received(
+        &mut self,
+        now: Timestamp,
+        answer: HttpAnswer,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Failed> {
         let HttpAnswer { status, etag, body, elapsed_ms, .. } = answer;
         let mut applied = Applied::read(body, Some(elapsed_ms)).map_err(|error| Failed {
             kind: ConfigErrorType::ServerError,
@@ -191,17 +249,50 @@ impl Configuration {
             status: Some(status),
             asked: None,
         })?;
+        if let Some(error) = self.goes_back(now, applied.version, out) {
+            let kind = ConfigErrorType::ServerError;
+            return Err(Failed { kind, error, status: Some(status), asked: None });
+        }
         let before = self.in_force.as_ref().map(|in_force| &in_force.config_hash);
         applied.change_detected = before != Some(&applied.config_hash);
         if !applied.rejected.is_empty() {
             applied.keep_last_good(self.last_good.expose());
         }
         self.failures = 0;
+        self.older_since = None;
         self.etag = etag;
+        self.version = applied.version;
         self.in_force = Some(applied.in_brief());
         self.last_good = text_of(&applied.raw);
         out.push(Effect::Apply(applied));
         Ok(())
+    }
+
+    /// Why a configuration of this version is refused, if it is.
+    fn goes_back(
+        &mut self,
+        now: Timestamp,
+        version: Option<u64>,
+        out: &mut Vec<Effect>,
+    ) -> Option<String> {
+        let (sent, known) = version.zip(self.version).filter(|(sent, known)| sent < known)?;
+        let since = *self.older_since.get_or_insert(now);
+        if now.since(since) >= CONFIGURATION_INSISTENCE_MS {
+            out.push(Effect::Log(
+                LogLine::new(Level::Warn, "The Backend counts from below; it is followed")
+                    .with("operation", "configure")
+                    .with("version", sent)
+                    .with("before", known),
+            ));
+            return None;
+        }
+        // The next answer must show its version.
+        self.etag = None;
+        Some(format!(
+            "the Backend sent version {sent}, which is older than {known}, the one in force; it is \
+             taken if the Backend sends nothing else for {} minutes",
+            CONFIGURATION_INSISTENCE_MS / MINUTE
+        ))
     }
 
     fn failed(&mut self, now: Timestamp, failed: Failed, out: &mut Vec<Effect>) {
@@ -254,6 +345,11 @@ impl Machine for Configuration {
     fn handle(&mut self, now: Timestamp, event: Event, out: &mut Vec<Effect>) -> Verdict {
         match event {
             Event::Paired(credentials) => {
+                let is_other = |one: &Credentials| one.satellite_id != credentials.satellite_id;
+                if self.credentials.as_ref().is_some_and(is_other) {
+                    // Another pairing's Backend counts for itself.
+                    (self.etag, self.version) = (None, None);
+                }
                 self.credentials = Some(credentials);
                 if matches!(self.phase, Phase::Idle) {
                     self.fetch(out);
@@ -271,7 +367,7 @@ impl Machine for Configuration {
             }
             Event::Answered { request, answer } => match self.phase {
                 Phase::InFlight { number, again } if number == request.number => {
-                    self.answered(now, again, answer, out);
+                    self.ended(now, number, again, answer, out);
                     Verdict::Handled
                 }
                 _ => Verdict::Ignored("late"),

@@ -83,6 +83,8 @@ pub struct Control {
     switches: Vec<ToolSwitch>,
     /// Whether the configuration in force came from the Backend since the start.
     configuration_fresh: bool,
+    /// Settings of the configuration in force that are not acted on.
+    unmet: Vec<&'static str>,
     /// Why records could not be written when that was last tried, by their names.
     persist_errors: BTreeMap<&'static str, String>,
     /// Errors since the last heartbeat that the Backend confirmed.
@@ -123,6 +125,7 @@ impl Control {
             boot: String::new(),
             switches: Vec::new(),
             configuration_fresh: false,
+            unmet: Vec::new(),
             persist_errors: BTreeMap::new(),
             errors: 0,
             refused: BTreeMap::new(),

@@ -34,6 +34,7 @@
 mod checksum;
 mod codec;
 mod recovery;
+mod tool_switch;
 mod writer;
 
 use alloc::boxed::Box;
@@ -42,12 +43,14 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::id::{CommandId, EventId, InstallationId, TeamId, UserId};
+use crate::id::{CommandId, EventId};
 use crate::time::Timestamp;
 use crate::wire::command::Command;
 
 pub use codec::{Condition, Scan, condition, encode, scan};
 pub use recovery::{Pending, Recovered, StoredCommand, recover};
+pub(crate) use tool_switch::Standing;
+pub use tool_switch::ToolSwitch;
 pub(crate) use writer::{Journal, Waiter};
 
 /// An entry of the journal.
@@ -150,21 +153,4 @@ impl GapReason {
             GapReason::Unpaired => "unpaired",
         }
     }
-}
-
-/// A tool, switched on or off for instances of an installation.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct ToolSwitch {
-    /// The installation.
-    pub installation: InstallationId,
-    /// The team, if the command named one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub team: Option<TeamId>,
-    /// The user, if the command named one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<UserId>,
-    /// The tool.
-    pub tool: String,
-    /// Whether it is off.
-    pub disabled: bool,
 }

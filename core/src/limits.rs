@@ -41,6 +41,10 @@ pub const BACKEND_TIMEOUT_MS: u64 = 10 * SECOND;
 /// Longest body accepted from the Backend.
 pub const BACKEND_BODY_MAX_BYTES: usize = 32 * 1024 * 1024;
 
+/// How long a Backend must have sent nothing but configurations of lower versions until it is
+/// followed backwards.
+pub const CONFIGURATION_INSISTENCE_MS: u64 = 10 * MINUTE;
+
 /// Heartbeat interval, fixed.
 pub const HEARTBEAT_INTERVAL_MS: u64 = 30 * SECOND;
 /// Payload size above which a heartbeat is logged as a warning.

@@ -51,6 +51,10 @@ pub struct Payload {
     /// Whether that tool is to be off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_disabled: Option<bool>,
+    /// The version of the first configuration that holds what this is about (addition
+    /// `config-version`).
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::hint")]
+    pub config_version: Option<u64>,
     /// The generation of the installation that whoever filed it had in mind.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::hint")]
     pub generation: Option<u64>,

@@ -1,6 +1,8 @@
 //! What `satellite_config` may change: never more than the operator allows.
 
-use crate::limits::Settings;
+use alloc::vec::Vec;
+
+use crate::limits::{BACKOFF_MAX_MS, Settings};
 use crate::time::SECOND;
 use crate::wire::configuration::SatelliteConfig;
 
@@ -20,6 +22,46 @@ pub fn within(operator: &Settings, asked: &SatelliteConfig) -> Settings {
         }
     }
     settings
+}
+
+/// The settings that are asked for and not acted on, by their paths in `satellite_config`. What a
+/// setting says that changes nothing here is not asked for.
+///
+/// The intervals of polls are not among them: each reply to a poll says them anew.
+pub fn unmet(asked: &SatelliteConfig) -> Vec<&'static str> {
+    let mut unmet = Vec::new();
+    let mut note = |is_asked: bool, path: &'static str| {
+        if is_asked {
+            unmet.push(path);
+        }
+    };
+    if let Some(intervals) = &asked.polling_intervals {
+        let longest = intervals.error_backoff_max;
+        let is_other = longest.is_some_and(|longest| longest != BACKOFF_MAX_MS / SECOND);
+        note(is_other, "polling_intervals.error_backoff_max");
+    }
+    if let Some(limits) = &asked.resource_limits {
+        note(limits.max_memory_per_process.is_some(), "resource_limits.max_memory_per_process");
+        note(limits.max_cpu_percent.is_some(), "resource_limits.max_cpu_percent");
+    }
+    if let Some(team) = &asked.team_settings {
+        note(!team.security_policies.is_empty(), "team_settings.security_policies");
+        let level = team.isolation_level.as_deref();
+        note(level.is_some_and(|level| level != "none"), "team_settings.isolation_level");
+    }
+    if let Some(logging) = &asked.logging {
+        // The operator chooses what is logged, and keeps the log.
+        note(logging.level.is_some(), "logging.level");
+        note(logging.enable_audit.is_some(), "logging.enable_audit");
+        note(logging.retention_days.is_some(), "logging.retention_days");
+    }
+    if let Some(network) = &asked.network {
+        // Time-outs and retries are the protocol's; the proxy is the operator's choice.
+        note(network.timeout_seconds.is_some(), "network.timeout_seconds");
+        note(network.retry_attempts.is_some(), "network.retry_attempts");
+        note(network.proxy_url.is_some(), "network.proxy_url");
+    }
+    unmet
 }
 
 /// Whether the configuration lets servers of this slug run.
@@ -67,6 +109,39 @@ mod tests {
             assert_eq!(settings.processes_max, operator.processes_max);
             assert_eq!(settings.idle_timeout_ms, 0, "never ends it");
         }
+    }
+
+    #[test]
+    fn what_is_asked_for_in_vain_is_named() {
+        use crate::wire::registration::SatelliteType;
+        assert_eq!(unmet(&SatelliteConfig::default()), [""; 0]);
+        assert_eq!(unmet(&asked(3, 60)), [""; 0], "that is acted on");
+        let team = unmet(&SatelliteConfig::standard(SatelliteType::Team));
+        let expected = [
+            "resource_limits.max_memory_per_process",
+            "resource_limits.max_cpu_percent",
+            "logging.level",
+            "logging.enable_audit",
+            "logging.retention_days",
+            "network.timeout_seconds",
+            "network.retry_attempts",
+        ];
+        assert_eq!(team, expected);
+        let global = unmet(&SatelliteConfig::standard(SatelliteType::Global));
+        assert!(global.contains(&"team_settings.isolation_level"), "{global:?}");
+        let odd: SatelliteConfig = crate::wire::decode(
+            "config",
+            br#"{"polling_intervals":{"normal":5,"error_backoff_max":9},
+                "team_settings":{"allowed_servers":[],"security_policies":[{}]},
+                "network":{"proxy_url":"http://proxy"}}"#,
+        )
+        .unwrap();
+        let expected = [
+            "polling_intervals.error_backoff_max",
+            "team_settings.security_policies",
+            "network.proxy_url",
+        ];
+        assert_eq!(unmet(&odd), expected);
     }
 
     #[test]

@@ -1,3 +1,5 @@
+mod versions;
+
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
@@ -122,7 +124,8 @@ fn an_unchanged_configuration_is_recognised_by_its_tag() {
     bench.answer(200, EMPTY);
     bench.feed(Event::RefreshRequested);
     let (_, http) = bench.sent().unwrap();
-    assert_eq!(http.headers, [("if-none-match".to_string(), "\"7\"".to_string())]);
+    let expected = [("if-none-match", "\"7\""), ("x-config-version", "1")];
+    assert_eq!(http.headers, expected.map(|(name, value)| (name.to_string(), value.to_string())));
     bench.answer(304, "");
     let [Effect::Unchanged(confirmed)] = &bench.out[..] else { panic!("{:?}", bench.out) };
     assert!(!confirmed.change_detected);

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::{Control, Effect, Record};
 use crate::configuration::{self, bounds};
 use crate::instance::Spec;
+use crate::journal::Standing;
 use crate::log::{Level, LogLine};
 use crate::time::Timestamp;
 use crate::wire::event::{ConfigError, ConfigErrorType, EventData};
@@ -20,6 +21,7 @@ impl Control {
     ) {
         let settings = bounds::within(&self.settings, &applied.satellite_config);
         self.places.resize(settings.processes_max);
+        self.tell_unmet(bounds::unmet(&applied.satellite_config), out);
         let mut refused: Vec<(String, String)> = applied
             .rejected
             .iter()
@@ -29,10 +31,17 @@ impl Control {
                 (rejected.key.clone(), format!("{}{then}", rejected.reason))
             })
             .collect();
+        let answers = applied.fresh.then(|| self.configuration.answered());
+        let standing = Standing { version: applied.version, answers };
         let mut desired: Vec<Spec> = Vec::new();
         for server in &applied.servers {
             match bounds::allows(&applied.satellite_config, &server.names.slug) {
-                true => desired.extend(Spec::from_configuration(server, &settings)),
+                true => {
+                    desired.extend(Spec::from_configuration(server, &settings).map(|mut spec| {
+                        self.switch_tools(&mut spec, standing, server.lists_tools);
+                        spec
+                    }));
+                }
                 false => refused.push((
                     server.names.process.clone(),
                     format!(
@@ -43,11 +52,9 @@ impl Control {
                 )),
             }
         }
-        for spec in &mut desired {
-            self.switch_tools(spec);
-        }
         let (fresh, changed) = (applied.fresh, applied.change_detected);
         if fresh {
+            self.forget_settled_switches(&applied.servers, standing);
             self.configuration_fresh = true;
             self.emit(now, EventData::ConfigRefreshed(applied.in_brief()), out);
             out.push(Effect::Persist(Record::Configuration(applied.raw)));
@@ -70,6 +77,23 @@ impl Control {
             let refused = refused.into_iter().map(|(entry, reason)| format!("{entry}: {reason}"));
             self.configured(now, &refused.collect::<Vec<_>>(), out);
         }
+    }
+
+    /// Says, once, which settings of the configuration are not acted on.
+    fn tell_unmet(&mut self, unmet: Vec<&'static str>, out: &mut Vec<Effect>) {
+        if unmet == self.unmet {
+            return;
+        }
+        if !unmet.is_empty() {
+            let msg = "settings of the configuration that this satellite does not act on; its \
+                       operator decides about them";
+            out.push(Effect::Log(
+                LogLine::new(Level::Info, msg)
+                    .with("operation", "configure")
+                    .with("settings", unmet.join(", ")),
+            ));
+        }
+        self.unmet = unmet;
     }
 }
 

@@ -54,8 +54,9 @@ struct Execution {
     until: Timestamp,
     /// The instances it is about.
     keys: BTreeSet<InstanceKey>,
-    /// Whether the next configuration of the Backend is awaited.
-    awaits_configuration: bool,
+    /// The request for the configuration whose answer is awaited: an answer to an earlier one may
+    /// be from before what the command is about.
+    awaits_configuration: Option<u64>,
     /// What the configuration brought, for the result.
     configured: Option<Value>,
     /// The question about a user's sessions that is not answered yet.
@@ -114,7 +115,7 @@ impl Execution {
             started_at: now,
             until: now.after(SETTLE_MS),
             keys: BTreeSet::new(),
-            awaits_configuration: false,
+            awaits_configuration: None,
             configured: None,
             awaits_users: None,
             forgotten: Forgotten::default(),
@@ -189,7 +190,7 @@ impl Control {
     }
 
     fn settled(&self, execution: &Execution) -> bool {
-        if execution.awaits_configuration || execution.awaits_users.is_some() {
+        if execution.awaits_configuration.is_some() || execution.awaits_users.is_some() {
             return false;
         }
         let state = |key| self.instances.get(key).map(instance::Instance::state);
@@ -220,7 +221,7 @@ impl Control {
     }
 
     fn outcome(&self, now: Timestamp, execution: &Execution) -> Outcome {
-        if execution.awaits_configuration {
+        if execution.awaits_configuration.is_some() {
             let error = "the Backend did not send a configuration in time; it is asked again";
             return Outcome::failed(execution.started_at, error);
         }

@@ -8,11 +8,12 @@ use alloc::vec::Vec;
 use super::{Control, Effect, Start};
 use crate::id::EventId;
 use crate::instance::Spec;
-use crate::journal::{Entry, Journal, Recovered, ToolSwitch, Waiter, encode, recover};
+use crate::journal::{Entry, Journal, Recovered, Standing, ToolSwitch, Waiter, encode, recover};
 use crate::limits::TOOL_SWITCHES_MAX;
 use crate::log::{Level, LogLine};
 use crate::outbox::Outbox;
 use crate::time::Timestamp;
+use crate::wire::configuration::Server;
 use crate::{commands, outbox};
 
 impl Control {
@@ -151,21 +152,34 @@ impl Control {
         self.switches.drain(..over);
     }
 
-    /// Switches the tools of `spec` as they were switched by commands.
-    pub(super) fn switch_tools(&self, spec: &mut Spec) {
-        let key = &spec.key;
-        let own = self.switches.iter().filter(|switch| {
-            switch.installation == key.installation
-                && switch.team.as_ref().is_none_or(|team| *team == key.team)
-                && switch.user.as_ref().is_none_or(|user| *user == key.user)
+    /// Switches the tools of `spec`, which stands in a configuration made then, as they were switched
+    /// by commands that it does not settle.
+    pub(super) fn switch_tools(&self, spec: &mut Spec, standing: Standing, lists_tools: bool) {
+        let open = self.switches.iter().filter(|switch| {
+            switch.concerns(&spec.key) && !switch.is_settled_by(standing, lists_tools)
         });
-        for switch in own {
+        for switch in open {
             let tools = Arc::make_mut(&mut spec.disabled_tools);
             if switch.disabled {
                 tools.insert(switch.tool.clone());
             } else {
                 tools.remove(&switch.tool);
             }
+        }
+    }
+
+    /// Forgets the switches that a configuration made then settles for every instance they concern.
+    pub(super) fn forget_settled_switches(&mut self, servers: &[Server], standing: Standing) {
+        let before = self.switches.len();
+        self.switches.retain(|switch| {
+            let mut concerned =
+                servers.iter().filter(|server| switch.concerns(&server.key())).peekable();
+            concerned.peek().is_none()
+                || concerned.any(|server| !switch.is_settled_by(standing, server.lists_tools))
+        });
+        if self.switches.len() < before {
+            // The next daemon must not find them: it may have nothing to order them by.
+            self.journal.renew();
         }
     }
 }

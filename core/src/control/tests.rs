@@ -3,6 +3,7 @@
 mod applying;
 mod commands;
 mod configuring;
+mod ordering;
 mod remembering;
 
 use alloc::format;
@@ -40,6 +41,7 @@ struct World {
     is_full: bool,
     probes: Vec<(InstanceKey, Incarnation)>,
     forgotten: Vec<(u64, UserId, Option<TeamId>)>,
+    logs: Vec<LogLine>,
 }
 
 impl World {
@@ -61,6 +63,7 @@ impl World {
             is_full: false,
             probes: Vec::new(),
             forgotten: Vec::new(),
+            logs: Vec::new(),
         };
         world.event(Event::Started(start));
         world
@@ -102,7 +105,8 @@ impl World {
                 Effect::ForgetUser { request, user, team } => {
                     self.forgotten.push((request, user, team));
                 }
-                Effect::Relist { .. } | Effect::Log(_) => {}
+                Effect::Log(line) => self.logs.push(line),
+                Effect::Relist { .. } => {}
             }
         }
         // Nothing follows an exit.

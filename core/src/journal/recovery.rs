@@ -238,19 +238,5 @@ impl Recovered {
     }
 }
 
-impl ToolSwitch {
-    /// Whether both are about the same tool of the same instances.
-    pub fn concerns_same(&self, other: &ToolSwitch) -> bool {
-        (&self.installation, &self.team, &self.user, &self.tool)
-            == (&other.installation, &other.team, &other.user, &other.tool)
-    }
-
-    /// Puts `switch` in the place of an earlier one about the same. The last said comes last.
-    pub fn remember(switches: &mut Vec<ToolSwitch>, switch: ToolSwitch) {
-        switches.retain(|other| !other.concerns_same(&switch));
-        switches.push(switch);
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -67,6 +67,11 @@ impl Journal {
         }
     }
 
+    /// Has the file written anew with the next write.
+    pub(crate) fn renew(&mut self) {
+        self.unfit = true;
+    }
+
     /// Has everything noted so far synced with the next write.
     pub(crate) fn sync(&mut self) {
         self.sync = true;

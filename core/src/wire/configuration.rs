@@ -25,6 +25,11 @@ use serde_json::value::RawValue;
 
 use super::decode;
 
+/// The header in which a satellite says which version is in force, where the Backend has sent one
+/// (addition `config-version`): a Backend whose own count is lower was restored from a backup, and
+/// counts on from there.
+pub const VERSION_IN_FORCE: &str = "x-config-version";
+
 /// The reply as the Backend writes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConfigurationReply {
@@ -32,7 +37,8 @@ pub struct ConfigurationReply {
     pub mcp_servers: BTreeMap<String, ServerEntry>,
     /// The satellite's own settings.
     pub satellite_config: SatelliteConfig,
-    /// Grows with every change (addition `config-version`). The `ETag` is this number in quotes.
+    /// Grows with every change (addition `config-version`), though not with that alone: whether
+    /// anything is different is said by the `ETag`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
 }

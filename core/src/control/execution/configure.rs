@@ -55,9 +55,9 @@ impl Control {
         out: &mut Vec<Effect>,
     ) {
         let mut execution = Execution::new(now, id, deed, payload);
-        execution.awaits_configuration = true;
-        self.executions.running.push(execution);
         self.feed_configuration(now, configuration::Event::RefreshRequested, out);
+        execution.awaits_configuration = Some(self.configuration.awaited());
+        self.executions.running.push(execution);
     }
 
     /// A child process has no connection that could come back by itself: one that crashed is
@@ -139,11 +139,11 @@ impl Control {
             .collect();
         let mut execution = Execution::new(now, id, Deed::RemoveMember, payload);
         execution.awaits_users = Some(self.ask_to_forget(user, Some(team), out));
-        execution.awaits_configuration = true;
         execution.keys = keys.iter().cloned().collect();
         self.do_to(now, &execution, &keys, out);
-        self.executions.running.push(execution);
         self.feed_configuration(now, configuration::Event::RefreshRequested, out);
+        execution.awaits_configuration = Some(self.configuration.awaited());
+        self.executions.running.push(execution);
     }
 
     pub(super) fn member_removed(&self, now: Timestamp, execution: &Execution) -> Outcome {
@@ -204,6 +204,23 @@ impl Control {
             Ok(keys) => keys,
             Err((why, error)) => return self.refuse(now, id, why, error, out),
         };
+        let in_force = self.configuration.version();
+        if let Some((meant, version)) = payload.config_version.zip(in_force)
+            && meant <= version
+        {
+            // It came late: the configuration in force was made after it, and perhaps after others.
+            let message = format!(
+                "nothing to do: the configuration in force, version {version}, was made after this"
+            );
+            let result = json!({
+                "tool_name": tool, "is_disabled": disabled, "message": message,
+                "installation_id": payload.installation_id, "superseded": true,
+            });
+            return self.complete(now, id, Outcome::completed(now, now, result), out);
+        }
+        if payload.config_version.is_some() {
+            self.configuration.forget_tag();
+        }
         if let Some(installation) = payload.installation_id.clone() {
             self.remember_switch(ToolSwitch {
                 installation,
@@ -211,6 +228,8 @@ impl Control {
                 user: payload.user_id.clone(),
                 tool: tool.clone(),
                 disabled,
+                config_version: payload.config_version,
+                asked: self.configuration.requests(),
             });
         }
         let mut offered = false;
@@ -267,7 +286,7 @@ impl Control {
             "startup_time_ms": 0,
         });
         for mut execution in self.take_waiting_for_configuration() {
-            execution.awaits_configuration = false;
+            execution.awaits_configuration = None;
             execution.configured = Some(result.clone());
             if execution.deed == Deed::Redeploy {
                 match self.named(&execution.payload) {
@@ -301,9 +320,11 @@ impl Control {
     }
 
     fn take_waiting_for_configuration(&mut self) -> Vec<Execution> {
-        let (waiting, others) = core::mem::take(&mut self.executions.running)
-            .into_iter()
-            .partition(|execution| execution.awaits_configuration);
+        let answered = self.configuration.answered();
+        let (waiting, others) =
+            core::mem::take(&mut self.executions.running).into_iter().partition(|execution| {
+                execution.awaits_configuration.is_some_and(|number| number <= answered)
+            });
         self.executions.running = others;
         waiting
     }

@@ -87,3 +87,21 @@ fn a_server_that_is_not_allowed_here_is_refused_with_the_reason() {
     assert!(result["result"]["refused"][0].as_str().unwrap().contains("allowed servers"));
     assert!(world.spawned.is_empty());
 }
+
+#[test]
+fn what_a_configuration_asks_for_in_vain_is_said_once() {
+    let mut world = World::awake("");
+    let told = |world: &mut World| {
+        let lines = core::mem::take(&mut world.logs);
+        lines.iter().filter(|line| line.msg.contains("does not act on")).count()
+    };
+    let asked = r#"{"resource_limits":{"max_cpu_percent":10}}"#;
+    refreshed(&mut world, "", asked);
+    assert_eq!(told(&mut world), 1);
+    refreshed(&mut world, "", asked);
+    assert_eq!(told(&mut world), 0);
+    refreshed(&mut world, "", r#"{"logging":{"level":"info"}}"#);
+    assert_eq!(told(&mut world), 1);
+    refreshed(&mut world, "", "{}");
+    assert_eq!(told(&mut world), 0);
+}

@@ -24,6 +24,8 @@ pub(crate) fn sample(count: u64) -> Vec<Entry> {
                 user: Some("u".into()),
                 tool: "t".to_string(),
                 disabled: true,
+                config_version: Some(number),
+                asked: 0,
             }),
         })
         .collect()

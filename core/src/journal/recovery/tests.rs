@@ -124,6 +124,8 @@ fn of_switches_of_a_tool_the_last_stands() {
         user: user.map(Into::into),
         tool: tool.to_string(),
         disabled,
+        config_version: None,
+        asked: 0,
     };
     let found = recovered(&[
         Entry::ToolSwitched(switch("a", None, true)),

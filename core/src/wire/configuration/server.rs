@@ -43,6 +43,8 @@ pub struct Server {
     pub address: Option<InstanceAddress>,
     /// Tools an administrator switched off.
     pub disabled_tools: Arc<BTreeSet<String>>,
+    /// Whether the entry says which tools are switched off, were it none.
+    pub lists_tools: bool,
     /// Grows when the instance must be started anew.
     pub generation: u64,
     /// The entry as it came.
@@ -153,6 +155,7 @@ impl Server {
                 .and_then(|settings| settings.request_logging_enabled)
                 .unwrap_or(true),
             address,
+            lists_tools: entry.disabled_tools.is_some(),
             disabled_tools: Arc::new(
                 entry.disabled_tools.unwrap_or_default().into_iter().collect(),
             ),

@@ -11,7 +11,9 @@ use satellite_core::backend::sha256_hex;
 use satellite_core::id::SatelliteId;
 use satellite_core::view::InstanceStatus;
 use satellite_core::wire::admin::{CreateServer, UserSettings};
-use satellite_core::wire::configuration::{ConfigurationReply, SatelliteConfig, ServerEntry};
+use satellite_core::wire::configuration::{
+    ConfigurationReply, SatelliteConfig, ServerEntry, VERSION_IN_FORCE,
+};
 use satellite_core::wire::encode;
 use serde_json::Value;
 
@@ -26,15 +28,16 @@ pub(super) async fn fetch(
     headers: HeaderMap,
 ) -> Answer {
     let satellite = backend.satellite(&headers, &satellite).await?;
-    let inputs = backend.store.configuration_inputs(satellite.id.clone()).await?;
+    let in_force =
+        headers.get(VERSION_IN_FORCE).and_then(|value| value.to_str().ok()?.parse().ok());
+    let source = backend.store.configuration_source(satellite.id.clone(), in_force).await?;
     let mut reply = ConfigurationReply {
-        mcp_servers: servers(&inputs)?,
+        mcp_servers: servers(&source.inputs)?,
         satellite_config: satellite_config(&satellite),
         version: None,
     };
-    let version = version(&reply);
-    reply.version = Some(version);
-    let tag = format!("\"{version}\"");
+    let tag = tag(&reply);
+    reply.version = Some(source.version);
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let unchanged = known.is_some_and(|known| {
         known.split(',').map(|one| one.trim().trim_start_matches("W/")).any(|one| one == tag)
@@ -49,15 +52,14 @@ pub(super) async fn fetch(
     Ok(response)
 }
 
-/// A number that changes with the content. Statuses are not part of it: that one's own report of a
-/// status comes back must not look like a change. 52 bits, so that every JSON reader has it exactly.
-fn version(reply: &ConfigurationReply) -> u64 {
+/// An `ETag` that changes with the content. Statuses are not part of it: that one's own report of a
+/// status comes back must not look like a change.
+fn tag(reply: &ConfigurationReply) -> String {
     let mut content = reply.clone();
     for entry in content.mcp_servers.values_mut() {
         entry.instance_status = None;
     }
-    let digest = sha256_hex(&encode(&content));
-    digest.get(..13).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
+    format!("\"{}\"", sha256_hex(&encode(&content)))
 }
 
 fn servers(inputs: &[ConfigurationInput]) -> Result<BTreeMap<String, ServerEntry>, StoreError> {

@@ -279,16 +279,27 @@ async fn a_change_of_an_installation_tells_every_satellite_that_serves_it_and_no
         for satellite in [&own, &global] {
             // One for the member, one for the installation.
             assert_eq!(store.commands(satellite.clone(), 10).await.unwrap().len(), 2);
-            let inputs = store.configuration_inputs(satellite.clone()).await.unwrap();
-            assert_eq!(inputs.len(), 1);
-            assert_eq!(inputs[0].instances.len(), 1);
+            let source = store.configuration_source(satellite.clone(), None).await.unwrap();
+            assert_eq!(source.inputs.len(), 1);
+            assert_eq!(source.inputs[0].instances.len(), 1);
+            // From 1, and one more for the member and one for the installation.
+            assert_eq!(source.version, 3);
         }
         assert_eq!(store.commands(foreign.clone(), 10).await.unwrap(), []);
-        assert_eq!(store.configuration_inputs(foreign).await.unwrap(), []);
+        let source = store.configuration_source(foreign, None).await.unwrap();
+        assert_eq!((source.inputs.len(), source.version), (0, 1), "nothing of this concerns it");
         let refused = store.delete_server(format!("srv_{acme}")).await;
         assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
         assert!(store.delete_installation(installation.clone(), notice("d")).await.unwrap());
-        assert_eq!(store.commands(own.clone(), 10).await.unwrap().len(), 3);
+        let commands = store.commands(own.clone(), 10).await.unwrap();
+        assert_eq!(commands.len(), 3);
+        let versions = commands.iter().map(|one| one.payload.value()["config_version"].as_u64());
+        assert_eq!(versions.max().flatten(), Some(4), "the change is in the configuration of this");
+        // The satellite knows a later version: this database was restored from a backup.
+        for (in_force, version) in [(Some(57), 58), (Some(57), 58), (Some(58), 58), (None, 58)] {
+            let source = store.configuration_source(own.clone(), in_force).await.unwrap();
+            assert_eq!(source.version, version);
+        }
         assert_eq!(store.instances(installation).await.unwrap(), []);
         assert!(store.delete_team(acme, notice("e")).await.unwrap());
         assert_eq!(store.satellite(own).await.unwrap(), None);

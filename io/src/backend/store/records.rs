@@ -26,6 +26,6 @@ pub use satellites::{
     SatellitePatch, namesakes_of, owner_of,
 };
 pub use servers::{
-    ConfigurationInput, Installation, InstallationPatch, Instance, Server, Tool, Tools,
-    UserConfiguration,
+    ConfigurationInput, ConfigurationSource, Installation, InstallationPatch, Instance, Server,
+    Tool, Tools, UserConfiguration,
 };

@@ -24,10 +24,11 @@ pub use executor::{Executor, Inline, Job, Thread};
 use super::StoreError;
 
 /// The steps of the schema. They only go forward: a released one never changes.
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: [(&str, &str); 4] = [
     ("V1__satellites", include_str!("sqlite/migrations/V1__satellites.sql")),
     ("V2__servers", include_str!("sqlite/migrations/V2__servers.sql")),
     ("V3__command_timing", include_str!("sqlite/migrations/V3__command_timing.sql")),
+    ("V4__config_version", include_str!("sqlite/migrations/V4__config_version.sql")),
 ];
 
 /// A Backend's data in SQLite.

@@ -7,7 +7,7 @@ use satellite_core::id::{CommandId, InstallationId, InstanceId, SatelliteId, Tea
 use satellite_core::time::Timestamp;
 
 use super::records::{
-    AccessToken, Completed, Completion, ConfigurationInput, EventOutcome, EventQuery, EventRecord,
+    AccessToken, Completed, Completion, ConfigurationSource, EventOutcome, EventQuery, EventRecord,
     Heartbeat, HeartbeatRecord, Installation, InstallationPatch, Instance, KeyHolder, Member,
     NewCommand, Notice, Process, Registered, Registration, RegistrationToken, Retained, Retention,
     Satellite, SatelliteCommand, SatellitePatch, Server, StoredEvent, Take, Taken, Team,
@@ -174,6 +174,9 @@ transactions! {
     instances::set_tool_disabled(
         installation: InstallationId, tool: String, disabled: bool, notice: Notice
     ) -> ();
-    /// Everything the satellite's configuration is made of.
-    installations::configuration_inputs(satellite: SatelliteId) -> Vec<ConfigurationInput>;
+    /// Everything the satellite's configuration is made of. `in_force` is the version that the
+    /// satellite says it has.
+    installations::configuration_source(
+        satellite: SatelliteId, in_force: Option<u64>
+    ) -> ConfigurationSource;
 }

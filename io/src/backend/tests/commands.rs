@@ -18,7 +18,13 @@ impl World {
         let commands = polled["commands"].as_array().cloned().unwrap_or_default();
         commands
             .iter()
-            .map(|one| (text(&one["command_type"]), text(&one["priority"]), one["payload"].clone()))
+            .map(|one| {
+                let (kind, mut payload) = (text(&one["command_type"]), one["payload"].clone());
+                let version = payload.as_object_mut().unwrap().remove("config_version");
+                let is_counted = version.is_some_and(|version| version.as_u64() > Some(1));
+                assert_eq!(is_counted, kind == "configure", "{one}");
+                (kind, text(&one["priority"]), payload)
+            })
             .collect()
     }
 }

@@ -132,7 +132,32 @@ async fn an_unchanged_configuration_answers_304_whatever_statuses_were_reported(
     world.administer(Method::PATCH, &patch, json!({"team_env": {"API_KEY": "other"}})).await;
     let changed = world.send(request()).await;
     assert_eq!(changed.status, StatusCode::OK);
+    assert!(changed.body["version"].as_u64() > fetched.body["version"].as_u64());
     assert_eq!(changed.body["mcp_servers"][&key]["instance_status"], "online");
+}
+
+#[tokio::test]
+async fn a_backend_whose_count_is_behind_its_satellites_counts_on_from_there() {
+    let world = World::new().await;
+    let satellite = world.pair("edge-satellite-01", None).await;
+    let path = format!("/api/satellites/{}/config", satellite.id);
+    let fetch = async |in_force: &str| {
+        let request = Request::get(&path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", satellite.key))
+            .header("x-config-version", in_force)
+            .body(axum::body::Body::empty())
+            .unwrap();
+        let fetched = world.send(request).await;
+        (fetched.body["version"].clone(), fetched.headers[header::ETAG].clone())
+    };
+    let (first, tag) = fetch("1").await;
+    assert_eq!(first, 1);
+    assert_eq!(fetch("57").await, (json!(58), tag.clone()), "the content is the same");
+    world.install().await;
+    let (next, other) = fetch("58").await;
+    assert!(next.as_u64() > Some(58), "{next}");
+    assert_ne!(other, tag);
+    assert_eq!(fetch("nonsense").await, (next, other));
 }
 
 #[tokio::test]

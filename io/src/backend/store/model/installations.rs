@@ -1,10 +1,12 @@
 //! Installations, and what a satellite's configuration is made of.
 
+use satellite_core::backend::config_version::counted_on;
 use satellite_core::id::{InstallationId, InstanceId, SatelliteId, TeamId};
 
 use super::super::StoreError;
 use super::super::records::{
-    ConfigurationInput, Installation, InstallationPatch, Notice, UserConfiguration,
+    ConfigurationInput, ConfigurationSource, Installation, InstallationPatch, Notice,
+    UserConfiguration,
 };
 use super::instances::add_instance;
 use super::tables::Tables;
@@ -105,11 +107,14 @@ pub(in super::super) fn user_configurations(
     Ok(configurations.filter(|one| one.installation_id == installation).cloned().collect())
 }
 
-pub(in super::super) fn configuration_inputs(
+pub(in super::super) fn configuration_source(
     tables: &mut Tables,
     satellite: SatelliteId,
-) -> Result<Vec<ConfigurationInput>, StoreError> {
-    let satellite = tables.satellite(&satellite)?.clone();
+    in_force: Option<u64>,
+) -> Result<ConfigurationSource, StoreError> {
+    let known = tables.satellites.get_mut(&satellite).ok_or(StoreError::Missing("satellite"))?;
+    known.config_version = counted_on(known.config_version, in_force);
+    let satellite = known.clone();
     let mut inputs = Vec::new();
     for installation in tables.installations.values().cloned().collect::<Vec<_>>() {
         let server = tables.servers.get(&installation.server_id).cloned();
@@ -133,7 +138,7 @@ pub(in super::super) fn configuration_inputs(
             team,
         });
     }
-    Ok(inputs)
+    Ok(ConfigurationSource { version: satellite.config_version, inputs })
 }
 
 impl Tables {

@@ -95,6 +95,7 @@ pub(in super::super) fn register_satellite(
             region: registration.region,
             mcp_status: None,
             config: JsonText::of(&serde_json::Map::new()),
+            config_version: 1,
             created_by: Some(token.created_by.clone()),
             created_at: now,
             updated_at: now,

@@ -62,23 +62,26 @@ impl Tables {
     }
 
     /// Files `notice` to every satellite that serves an installation of `team` pinned to one of
-    /// `pins`.
+    /// `pins`, and counts their configurations on.
     pub(super) fn file_notice(
         &mut self,
         team: &TeamId,
         pins: &[Option<SatelliteId>],
         notice: &Notice,
     ) -> Result<(), StoreError> {
-        let mut concerned: Vec<&Satellite> = self
+        let mut concerned: Vec<&mut Satellite> = self
             .satellites
-            .values()
+            .values_mut()
             .filter(|satellite| pins.iter().any(|pin| satellite.serves(team, pin.as_ref())))
             .collect();
         concerned.sort_by(|left, right| left.name.cmp(&right.name));
         let commands = concerned
             .into_iter()
             .enumerate()
-            .map(|(number, satellite)| notice.to(&satellite.id, team, number))
+            .map(|(number, satellite)| {
+                satellite.config_version += 1;
+                notice.to(&satellite.id, team, number, satellite.config_version)
+            })
             .collect();
         super::commands::file_commands(self, commands)
     }

@@ -8,6 +8,7 @@ use satellite_core::time::{IsoTime, Timestamp};
 use satellite_core::wire::admin::AdminState;
 use satellite_core::wire::command::{CommandStatus, Priority};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::JsonText;
 
@@ -191,14 +192,27 @@ impl Notice {
         Notice { id_prefix: format!("{}{number}_", self.id_prefix), ..self.clone() }
     }
 
-    /// The command that brings it to `satellite`.
-    pub fn to(&self, satellite: &SatelliteId, team: &TeamId, number: usize) -> NewCommand {
+    /// The command that brings it to `satellite`, whose configuration holds the change from
+    /// `config_version` on.
+    pub fn to(
+        &self,
+        satellite: &SatelliteId,
+        team: &TeamId,
+        number: usize,
+        config_version: u64,
+    ) -> NewCommand {
+        let mut payload = self.payload.value();
+        if self.command_type == "configure"
+            && let Value::Object(payload) = &mut payload
+        {
+            payload.insert("config_version".to_owned(), config_version.into());
+        }
         NewCommand {
             id: CommandId::from(format!("{}{number}", self.id_prefix)),
             satellite_id: satellite.clone(),
             command_type: self.command_type.to_owned(),
             priority: Priority::Immediate,
-            payload: self.payload.clone(),
+            payload: JsonText::of(&payload),
             target_team_id: Some(team.clone()),
             correlation_id: self.correlation_id.clone(),
             expires_at: self.expires_at,

@@ -89,6 +89,8 @@ pub struct Satellite {
     pub mcp_status: Option<JsonText>,
     /// What is merged over the built-in `satellite_config`.
     pub config: JsonText,
+    /// Grows with every change that concerns its configuration.
+    pub config_version: u64,
     /// Who created the token it was paired with.
     pub created_by: Option<String>,
     /// When it was first paired.
@@ -148,6 +150,7 @@ impl Satellite {
         }
         if let Some(config) = patch.config {
             self.config = config;
+            self.config_version += 1;
         }
         self.status = self.status_at(now);
         self.updated_at = IsoTime(now);

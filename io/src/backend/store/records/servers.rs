@@ -184,6 +184,15 @@ pub struct Tool {
     pub is_disabled: bool,
 }
 
+/// Everything a satellite's configuration is made of, and its version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfigurationSource {
+    /// Grows with every change that concerns the configuration.
+    pub version: u64,
+    /// The installations.
+    pub inputs: Vec<ConfigurationInput>,
+}
+
 /// Everything one installation contributes to a satellite's configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfigurationInput {

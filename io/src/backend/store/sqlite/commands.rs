@@ -47,7 +47,8 @@ fn file(tx: &Transaction<'_>, command: &NewCommand) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Files `notice` to every satellite that serves an installation of `team` pinned to one of `pins`.
+/// Files `notice` to every satellite that serves an installation of `team` pinned to one of `pins`,
+/// and counts their configurations on.
 pub(super) fn file_notice(
     tx: &Transaction<'_>,
     team: &TeamId,
@@ -59,7 +60,10 @@ pub(super) fn file_notice(
         .iter()
         .filter(|satellite| pins.iter().any(|pin| satellite.serves(team, pin.as_ref())));
     for (number, satellite) in concerned.enumerate() {
-        file(tx, &notice.to(&satellite.id, team, number))?;
+        let version = satellite.config_version + 1;
+        let sql = "UPDATE satellites SET config_version = ?2 WHERE id = ?1";
+        change(tx, sql, params![satellite.id.as_str(), int(version)])?;
+        file(tx, &notice.to(&satellite.id, team, number, version))?;
     }
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! Installations, and what a satellite's configuration is made of.
 
 use rusqlite::{Row, Transaction, params};
+use satellite_core::backend::config_version::counted_on;
 use satellite_core::id::{InstallationId, SatelliteId, TeamId};
 
 use super::super::StoreError;
 use super::super::records::{
-    ConfigurationInput, Installation, InstallationPatch, Notice, UserConfiguration,
+    ConfigurationInput, ConfigurationSource, Installation, InstallationPatch, Notice,
+    UserConfiguration,
 };
 use super::commands::file_notice;
 use super::instances::{add_instance, instances};
@@ -163,13 +165,19 @@ pub(in super::super) fn user_configurations(
     })
 }
 
-pub(in super::super) fn configuration_inputs(
+pub(in super::super) fn configuration_source(
     tx: &Transaction<'_>,
     satellite: SatelliteId,
-) -> Result<Vec<ConfigurationInput>, StoreError> {
+    in_force: Option<u64>,
+) -> Result<ConfigurationSource, StoreError> {
     let Some(satellite) = super::satellites::find(tx, &satellite)? else {
         return Err(StoreError::Missing("satellite"));
     };
+    let version = counted_on(satellite.config_version, in_force);
+    if version != satellite.config_version {
+        let sql = "UPDATE satellites SET config_version = ?2 WHERE id = ?1";
+        change(tx, sql, params![satellite.id.as_str(), int(version)])?;
+    }
     let mut inputs = Vec::new();
     for installation in installations(tx, satellite.team_id.clone())? {
         if !satellite.serves(&installation.team_id, installation.satellite_id.as_ref()) {
@@ -197,7 +205,7 @@ pub(in super::super) fn configuration_inputs(
             team,
         });
     }
-    Ok(inputs)
+    Ok(ConfigurationSource { version, inputs })
 }
 
 /// Reads a whole installation.

@@ -8,7 +8,8 @@ use super::super::StoreError;
 use super::super::records::{AdminState, JsonText, Satellite, SatellitePatch, owner_of};
 use super::pairing::retire_keys;
 use super::row::{
-    change, id, id_option, iso, json, json_option, list, moment, moment_option, one, text, texts,
+    change, id, id_option, int, iso, json, json_option, list, moment, moment_option, number, one,
+    text, texts,
 };
 
 /// Selects whole satellites.
@@ -48,7 +49,7 @@ pub(in super::super) fn update_satellite(
         r#"UPDATE satellites
            SET name = ?2, status = ?3, admin_state = ?4, maintenance_from = ?5,
                maintenance_until = ?6, capabilities = ?7, satellite_url = ?8, region = ?9,
-               config = ?10, updated_at = ?11
+               config = ?10, updated_at = ?11, config_version = ?12
            WHERE id = ?1"#,
         params![
             id.as_str(),
@@ -62,6 +63,7 @@ pub(in super::super) fn update_satellite(
             satellite.region,
             text(Some(&satellite.config)),
             IsoTime(now).0.to_iso(),
+            int(satellite.config_version),
         ],
     )?;
     Ok(satellite)
@@ -116,6 +118,7 @@ pub(super) fn read_satellite(row: &Row<'_>) -> rusqlite::Result<Satellite> {
         region: row.get("region")?,
         mcp_status: json_option(row, "mcp_status")?,
         config: json(row, "config")?,
+        config_version: number(row, "config_version")?,
         created_by: row.get("created_by")?,
         created_at: moment(row, "created_at")?,
         updated_at: moment(row, "updated_at")?,
