@@ -76,9 +76,9 @@ fn perform(command: Command) -> Result<(), Exit> {
             Command::Run(arguments) => run::run(&arguments, sources).await,
             #[cfg(feature = "backend")]
             Command::Backend(arguments) => backend::run(&arguments, sources).await,
-            Command::Tools(arguments) => tools::tools(&arguments).await,
-            Command::Call(arguments) => tools::call(&arguments).await,
-            Command::Status(arguments) => status::run(&arguments).await,
+            Command::Tools(arguments) => tools::tools(&arguments, &sources).await,
+            Command::Call(arguments) => tools::call(&arguments, &sources).await,
+            Command::Status(arguments) => status::run(&arguments, &sources).await,
             Command::Administration(command) => administration::run(&command, &sources).await,
             Command::DemoServer => Ok(()),
         }

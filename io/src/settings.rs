@@ -5,6 +5,7 @@
 
 mod check;
 mod file;
+mod outbound;
 mod sources;
 mod variables;
 
@@ -17,9 +18,11 @@ use satellite_core::log::Level;
 use satellite_core::secret::Secret;
 
 pub use check::backend_url;
+pub use outbound::OutboundSettings;
 pub use sources::{Environment, Sources, Value};
 pub use variables::{VARIABLES, Variable, environment_table};
 
+use crate::egress::EgressOptions;
 use crate::exit::{Exit, usage};
 
 /// Everything the daemon needs to know before it starts.
@@ -41,6 +44,8 @@ pub struct DaemonSettings {
     pub log: LogSettings,
     /// The satellite's HTTP surface.
     pub surface: SurfaceSettings,
+    /// How connections are made.
+    pub outbound: OutboundSettings,
     /// What is passed on of a child's standard error.
     pub stderr: StderrSettings,
     /// This process's environment. Children see a short list of it.
@@ -159,6 +164,7 @@ impl DaemonSettings {
                 show_version: check::boolean(sources, "DEPLOYSTACK_STATUS_SHOW_VERSION")?,
                 debug_route: check::boolean(sources, "DEPLOYSTACK_STATUS_SHOW_MCP_DEBUG_ROUTE")?,
             },
+            outbound: OutboundSettings::read(sources)?,
             stderr: StderrSettings {
                 lines_per_second: stderr_lines_per_second,
                 line_max_bytes: check::number(
@@ -179,6 +185,14 @@ impl DaemonSettings {
             shared_home: None,
             warnings: sources.warnings(),
         })
+    }
+
+    /// The options of the client for addresses that somebody else supplied; `listener` is the port
+    /// that is served.
+    pub fn egress(&self, listener: u16) -> EgressOptions {
+        let ourselves = [&self.backend_url, &self.backend_public_url];
+        let ourselves = ourselves.into_iter().chain(&self.core.public_url).map(String::as_str);
+        self.outbound.egress(ourselves, Some(listener))
     }
 }
 

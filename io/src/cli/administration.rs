@@ -19,7 +19,7 @@ pub(super) use self::words::admin_state;
 use super::api::Api;
 use super::output;
 use crate::exit::{Exit, usage};
-use crate::settings::{Sources, backend_url};
+use crate::settings::{OutboundSettings, Sources, backend_url};
 
 /// Administration through the Backend's API.
 #[derive(Debug, Subcommand)]
@@ -306,7 +306,7 @@ fn api(access: &Access, sources: &Sources) -> Result<Api, Exit> {
     let url = sources.text("DEPLOYSTACK_BACKEND_URL");
     let allowed = sources.text("SATELLITE_ALLOW_INSECURE_BACKEND");
     let url = backend_url(&url, "the Backend's URL", matches!(allowed.as_str(), "true" | "1"))?;
-    Api::new(url, Secret::new(token))
+    Api::new(url, Secret::new(token), &OutboundSettings::read(&sources)?.client)
 }
 
 fn show(request: &ApiRequest, reply: &Value, json: bool) {

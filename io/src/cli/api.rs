@@ -27,9 +27,10 @@ pub(super) struct Api {
 
 impl Api {
     /// `base` has no trailing slash.
-    pub(super) fn new(base: String, token: Secret) -> Result<Self, Exit> {
-        let client = PooledClient::new(&ClientOptions::default()).map_err(|failure| {
-            fault(format!("cannot make HTTP requests: {failure}"), "check the proxy's settings")
+    pub(super) fn new(base: String, token: Secret, options: &ClientOptions) -> Result<Self, Exit> {
+        let client = PooledClient::new(options).map_err(|failure| {
+            let hint = "check the settings of proxies and certificates";
+            usage(format!("cannot make HTTP requests: {failure}"), hint)
         })?;
         Ok(Api { client, base, token })
     }

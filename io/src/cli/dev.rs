@@ -97,7 +97,7 @@ async fn prepare(
     state: &StateDir,
     wanted: &[Wanted],
 ) -> Result<Owner, Exit> {
-    let api = Api::new(String::from(url), memory.admin_token.clone())?;
+    let api = Api::new(String::from(url), memory.admin_token.clone(), &settings.outbound.client)?;
     let now = Clock::start().now();
     let mut pairing = Pairing { api: &api, directory, memory, now };
     let owner = pairing.owner().await?;
@@ -105,6 +105,7 @@ async fn prepare(
     settings.backend_url = String::from(url);
     settings.backend_public_url = String::from(url);
     settings.core.allowed_commands.extend(servers::commands(wanted));
+    settings.outbound.allow_named(servers::remotes(wanted));
     match state.load()?.credentials {
         None => {
             settings.registration_token = Some(pairing.registration_token(&owner.team).await?);

@@ -19,7 +19,7 @@ use crate::entropy::Kernel;
 use crate::exit::{DONE, Exit, INTERRUPTED, fault, usage};
 use crate::host::{HostOptions, LinuxHost, sweep};
 use crate::host_sample::HostSampler;
-use crate::http_client::{ClientOptions, PooledClient};
+use crate::http_client::PooledClient;
 use crate::mcp;
 use crate::recording::RecordingFile;
 use crate::settings::{DaemonSettings, LogSettings, Sources};
@@ -116,8 +116,11 @@ impl Satellite {
         .map_err(|error| cannot("start processes", &error))?;
         let sampler = HostSampler::new(state.path())
             .map_err(|error| cannot("measure this machine", &error))?;
-        let client = PooledClient::new(&ClientOptions::default()).map_err(|failure| {
-            usage(format!("cannot make HTTP requests: {failure}"), "check the proxy's settings")
+        let client = PooledClient::new(&settings.outbound.client).map_err(|failure| {
+            usage(
+                format!("cannot make HTTP requests: {failure}"),
+                "check the settings of proxies and certificates",
+            )
         })?;
         let address = listener.address().map_err(|error| cannot("listen", &error))?;
         let mut seed = [0; 8];

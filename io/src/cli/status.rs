@@ -16,11 +16,12 @@ use super::dev_file::DevFile;
 use super::output;
 use crate::exit::{Exit, UNREACHABLE, fault};
 use crate::http_client::{ClientOptions, HttpClient, PooledClient, read_whole};
+use crate::settings::{OutboundSettings, Sources};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Asks and prints. Fails when the satellite is not ready.
-pub(super) async fn run(arguments: &StatusArguments) -> Result<(), Exit> {
+pub(super) async fn run(arguments: &StatusArguments, sources: &Sources) -> Result<(), Exit> {
     let dev = match &arguments.url {
         Some(_) => None,
         None => Some(DevFile::read(&arguments.dir)?),
@@ -30,13 +31,14 @@ pub(super) async fn run(arguments: &StatusArguments) -> Result<(), Exit> {
         (None, Some(dev)) => dev.satellite_url.clone(),
         (None, None) => String::new(),
     };
-    let client = PooledClient::new(&ClientOptions::default())
+    let options = OutboundSettings::read(sources)?.client;
+    let client = PooledClient::new(&options)
         .map_err(|failure| fault(format!("cannot make HTTP requests: {failure}"), ""))?;
     let (ready_status, ready) = get(&client, &format!("{base}/ready")).await?;
     let (_, link) = get(&client, &format!("{base}/api/status/backend")).await?;
     // Only `dev` leaves a token with which the Backend may be asked.
     let (satellite, installations) = match &dev {
-        Some(dev) => known_to_backend(dev).await,
+        Some(dev) => known_to_backend(dev, &options).await,
         None => (Value::Null, Value::Null),
     };
     let is_ready = ready_status == 200;
@@ -108,8 +110,8 @@ async fn get(client: &PooledClient, url: &str) -> Result<(u16, Value), Exit> {
 
 /// The satellite and the installations as the Backend knows them; null where it does not answer,
 /// for what the satellite itself said stands without it.
-async fn known_to_backend(dev: &DevFile) -> (Value, Value) {
-    let Ok(api) = Api::new(dev.backend_url.clone(), dev.admin_token.clone()) else {
+async fn known_to_backend(dev: &DevFile, options: &ClientOptions) -> (Value, Value) {
+    let Ok(api) = Api::new(dev.backend_url.clone(), dev.admin_token.clone(), options) else {
         return (Value::Null, Value::Null);
     };
     let satellite = format!("/api/satellites/manage/{}", escape(dev.satellite_id.as_str()));

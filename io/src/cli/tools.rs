@@ -8,14 +8,15 @@ use super::dev_file::DevFile;
 use super::output;
 use crate::client::McpClient;
 use crate::exit::{Exit, fault, usage};
-use crate::http_client::{ClientOptions, PooledClient};
+use crate::http_client::PooledClient;
+use crate::settings::{OutboundSettings, Sources};
 
 /// Tools found in one answer at most; a satellite with more is asked by word.
 const DISCOVER_MAX: usize = 1_000;
 
 /// Lists every tool the satellite offers.
-pub(super) async fn tools(arguments: &ToolsArguments) -> Result<(), Exit> {
-    let mut client = connect(&arguments.endpoint).await?;
+pub(super) async fn tools(arguments: &ToolsArguments, sources: &Sources) -> Result<(), Exit> {
+    let mut client = connect(&arguments.endpoint, sources).await?;
     let tools = client.list("tools/list", "tools").await?;
     let rows = if is_router(&tools) {
         let mut rows = discover(&mut client).await?;
@@ -38,12 +39,12 @@ pub(super) async fn tools(arguments: &ToolsArguments) -> Result<(), Exit> {
 }
 
 /// Calls one tool and prints what it answers.
-pub(super) async fn call(arguments: &CallArguments) -> Result<(), Exit> {
+pub(super) async fn call(arguments: &CallArguments, sources: &Sources) -> Result<(), Exit> {
     let Ok(Value::Object(given)) = serde_json::from_str(&arguments.arguments) else {
         let hint = format!("write satellite call {} '{{\"text\": \"hello\"}}'", arguments.tool);
         return Err(usage("the arguments are no JSON object", hint));
     };
-    let mut client = connect(&arguments.endpoint).await?;
+    let mut client = connect(&arguments.endpoint, sources).await?;
     // An instance's own endpoint has no meta tools: there the tool goes by its own name.
     let is_router = is_router(&client.list("tools/list", "tools").await?);
     let (name, given) = if is_router {
@@ -68,7 +69,7 @@ pub(super) async fn call(arguments: &CallArguments) -> Result<(), Exit> {
     Ok(())
 }
 
-async fn connect(endpoint: &Endpoint) -> Result<McpClient<PooledClient>, Exit> {
+async fn connect(endpoint: &Endpoint, sources: &Sources) -> Result<McpClient<PooledClient>, Exit> {
     let (url, token) = match (&endpoint.url, &endpoint.token) {
         (Some(url), Some(token)) => (url.clone(), Secret::new(token.clone())),
         _ => {
@@ -76,7 +77,7 @@ async fn connect(endpoint: &Endpoint) -> Result<McpClient<PooledClient>, Exit> {
             (dev.mcp_url, dev.token)
         }
     };
-    let client = PooledClient::new(&ClientOptions::default())
+    let client = PooledClient::new(&OutboundSettings::read(sources)?.client)
         .map_err(|failure| fault(format!("cannot make HTTP requests: {failure}"), ""))?;
     McpClient::connect(client, url, token).await
 }

@@ -6,7 +6,9 @@ use std::fmt;
 use std::path::Path;
 
 use super::file;
-use super::variables::{COMMAND_VARIABLES, JAIL_PREFIX, VARIABLES, WITHOUT_EFFECT, default_of};
+use super::variables::{
+    COMMAND_VARIABLES, JAIL_PREFIX, LOWER_CASE_TOO, VARIABLES, WITHOUT_EFFECT, default_of,
+};
 use crate::exit::{Exit, usage};
 
 /// What was set where. Later calls do not overrule a source that comes before.
@@ -57,6 +59,9 @@ impl Sources {
             if value.is_empty() {
                 continue;
             }
+            let lower = LOWER_CASE_TOO.iter().find(|it| it.to_ascii_lowercase() == name);
+            let is_lower = lower.is_some();
+            let name = lower.copied().unwrap_or(name);
             if name.starts_with(JAIL_PREFIX) || WITHOUT_EFFECT.contains(&name) {
                 sources.without_effect.push(String::from(name));
             } else if name != "PATH"
@@ -68,7 +73,10 @@ impl Sources {
                         "set it to plain text",
                     ));
                 };
-                sources.environment.insert(String::from(name), String::from(value));
+                // What is written in upper case comes first.
+                if !is_lower || !sources.environment.contains_key(name) {
+                    sources.environment.insert(String::from(name), String::from(value));
+                }
             }
         }
         sources.without_effect.sort();

@@ -25,6 +25,13 @@ const OTHER: &[(&str, &str)] = &[
     ("DEPLOYSTACK_BACKEND_POLLING_INTERVAL", "45"),
     ("SATELLITE_ALLOWED_HOSTS", "a.example, b.example"),
     ("SATELLITE_ALLOWED_COMMANDS", "deno,/opt/bin/server"),
+    ("SATELLITE_EGRESS_ALLOW", "wiki.corp,10.0.0.0/8"),
+    ("SATELLITE_EGRESS_ALLOW_HTTP", "true"),
+    ("SATELLITE_CA_FILE", "/etc/ssl/corp.pem"),
+    ("HTTPS_PROXY", "http://user:word@proxy.corp:3128"),
+    ("HTTP_PROXY", "http://proxy.corp:3128"),
+    ("ALL_PROXY", "http://proxy.corp:3128"),
+    ("NO_PROXY", "corp"),
     ("MCP_PROCESS_IDLE_TIMEOUT_SECONDS", "0"),
     ("MCP_PROCESS_SPAWN_GRACE_PERIOD_SECONDS", "5"),
     ("EVENT_BATCH_INTERVAL_MS", "100"),
@@ -133,6 +140,8 @@ fn wrong_values_are_refused_with_what_is_allowed() {
         ("DEPLOYSTACK_BACKEND_URL", "http://cloud.example.com", "in the clear"),
         ("DEPLOYSTACK_BACKEND_URL", "https://u:secret@cloud.example.com", "a user, a password"),
         ("DEPLOYSTACK_SATELLITE_URL", "ftp://x", "does not start with"),
+        ("SATELLITE_EGRESS_ALLOW", "wiki.corp,10.0.0.1/8", "\"10.0.0.1/8\" is an address in"),
+        ("SATELLITE_EGRESS_ALLOW", "https://wiki.corp", "\"https://wiki.corp\""),
     ] {
         let error = read(&[(name, value)]).unwrap_err();
         assert_eq!(error.code, crate::exit::USAGE);
@@ -166,8 +175,49 @@ fn settings_without_effect_are_named_in_one_warning() {
 }
 
 #[test]
+fn a_proxy_may_be_written_in_lower_case_and_upper_case_comes_first() {
+    let https = |pairs: &[(&str, &str)]| read(pairs).unwrap().outbound.client.proxies.https;
+    let (upper, lower) = (("HTTPS_PROXY", "http://upper:1"), ("https_proxy", "http://lower:1"));
+    assert_eq!(https(&[lower]), Some(Secret::new("http://lower:1")));
+    assert_eq!(https(&[lower, upper]), Some(Secret::new("http://upper:1")));
+    assert_eq!(https(&[upper, lower]), Some(Secret::new("http://upper:1")));
+    // Other names have one way of writing.
+    assert!(read(&[("satellite_ca_file", "/x")]).unwrap().outbound.client.ca_file.is_none());
+}
+
+#[test]
+fn others_reach_neither_the_backend_nor_this_satellite_unless_they_are_listed() {
+    let backend = ("DEPLOYSTACK_BACKEND_URL", "https://cloud.example.com");
+    let own = ("DEPLOYSTACK_SATELLITE_URL", "https://sat.example.com");
+    let refused = |settings: &DaemonSettings, url: &str| {
+        let rules = settings.egress(3001).rules;
+        rules.admit(url).is_err_and(|it| it.to_string().contains("Backend or this satellite"))
+    };
+    let network = ("SATELLITE_EGRESS_ALLOW", "127.0.0.0/8,sat.example.com");
+    let named = ("SATELLITE_EGRESS_ALLOW", "127.0.0.1:3001,cloud.example.com:443");
+    let (network, named) = (read(&[backend, own, network]), read(&[backend, own, named]));
+    for url in ["https://cloud.example.com/x", "https://127.0.0.1:3001/mcp"] {
+        assert!(refused(network.as_ref().unwrap(), url), "{url}");
+        assert!(!refused(named.as_ref().unwrap(), url), "{url}");
+    }
+    assert!(refused(named.as_ref().unwrap(), "https://sat.example.com/mcp"));
+}
+
+#[test]
+fn what_a_developer_names_may_be_reached_and_its_neighbours_may_not() {
+    let mut outbound = OutboundSettings::default();
+    outbound.allow_named(["http://127.0.0.1:9000/mcp?key=1", "no url", "http://wiki.corp/mcp"]);
+    let rules = outbound.egress([], Some(3001)).rules;
+    assert!(rules.admit("http://127.0.0.1:9000/other").is_ok());
+    for url in ["http://127.0.0.1:9001/mcp", "http://127.0.0.2:9000/mcp", "https://10.0.0.1/"] {
+        assert!(rules.admit(url).is_err(), "{url}");
+    }
+}
+
+#[test]
 fn debug_output_shows_no_secret() {
-    let settings = read(&[("DEPLOYSTACK_REGISTRATION_TOKEN", "topsecret")]).unwrap();
+    let proxy = ("HTTPS_PROXY", "http://user:topsecret@proxy.corp:3128");
+    let settings = read(&[("DEPLOYSTACK_REGISTRATION_TOKEN", "topsecret"), proxy]).unwrap();
     assert!(!format!("{settings:?}").contains("topsecret"));
 }
 

@@ -68,6 +68,33 @@ pub const VARIABLES: &[Variable] = &[
         "Executables allowed beside `npx, node, uvx, python, python3`: names or absolute paths, with commas between.",
     ),
     variable(
+        "SATELLITE_EGRESS_ALLOW",
+        "",
+        "What remote servers may be beside public addresses at `https://`: hosts, `host:port`, addresses and networks such as `10.0.0.0/8`, with commas between.",
+    ),
+    variable(
+        "SATELLITE_EGRESS_ALLOW_HTTP",
+        "false",
+        "`true` allows `http://` to what `SATELLITE_EGRESS_ALLOW` lists.",
+    ),
+    variable(
+        "SATELLITE_CA_FILE",
+        "",
+        "A PEM file of certificates to trust beside the machine's own.",
+    ),
+    variable(
+        "HTTPS_PROXY",
+        "",
+        "The proxy for `https://`, as `http://user:password@host:port`; in lower case too, as the next three.",
+    ),
+    variable("HTTP_PROXY", "", "The proxy for `http://`."),
+    variable("ALL_PROXY", "", "The proxy for both, where they name none."),
+    variable(
+        "NO_PROXY",
+        "",
+        "Domains, addresses and networks reached without a proxy, with commas between; `*` is everything.",
+    ),
+    variable(
         "MCP_PROCESS_IDLE_TIMEOUT_SECONDS",
         "300",
         "Idle time after which a process is ended until it is called again; `0` is never.",
@@ -140,6 +167,9 @@ pub(super) const WITHOUT_EFFECT: &[&str] = &[
     "MCP_USE_TMPFS",
     "SATELLITE_ID",
 ];
+
+/// Variables that other programs write in lower case.
+pub(super) const LOWER_CASE_TOO: &[&str] = &["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"];
 
 /// What the names of the jail's settings start with; they have no effect either.
 pub(super) const JAIL_PREFIX: &str = "NSJAIL_";

@@ -13,6 +13,7 @@ use crate::backend::{Backend, BackendSettings, Kernel, serve};
 use crate::cli::arguments::{Arguments, Command};
 use crate::clock::Clock;
 use crate::exit::{FAULT, UNREACHABLE, USAGE};
+use crate::http_client::ClientOptions;
 
 const ADMIN: &str = "ds_admin_for_tests";
 
@@ -36,15 +37,16 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(serve(listener, opened.await.unwrap().backend, std::future::pending()));
-        let api = Api::new(url.clone(), Secret::new(ADMIN)).unwrap();
+        let api = Api::new(url.clone(), Secret::new(ADMIN), &ClientOptions::default()).unwrap();
         let token: Value =
             api.post("/api/satellites/global/registration-tokens", &json!({})).await.unwrap();
         let token = token["data"]["token"]["token"].as_str().unwrap();
-        let pairing = Api::new(url.clone(), Secret::new(token)).unwrap();
+        let pairing = Api::new(url.clone(), Secret::new(token), &ClientOptions::default()).unwrap();
         let registration = json!({"name": "edge-satellite-01"});
         let paired: Value = pairing.post("/api/satellites/register", &registration).await.unwrap();
         let text = |name: &str| paired["satellite"][name].as_str().unwrap().to_owned();
-        let key = Api::new(url.clone(), Secret::new(text("api_key"))).unwrap();
+        let key =
+            Api::new(url.clone(), Secret::new(text("api_key")), &ClientOptions::default()).unwrap();
         World { url, satellite: text("id"), api, key }
     }
 
@@ -202,7 +204,7 @@ async fn each_step_is_told_once_and_an_outage_is_waited_out() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nowhere = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
-    let away = Api::new(nowhere, Secret::new(ADMIN)).unwrap();
+    let away = Api::new(nowhere, Secret::new(ADMIN), &ClientOptions::default()).unwrap();
     let mut told = Vec::new();
     let soon = Duration::from_millis(300);
     let note = |text: &str| told.push(String::from(text));

@@ -70,6 +70,11 @@ pub(super) fn commands(wanted: &[Wanted]) -> BTreeSet<String> {
     wanted.iter().filter_map(|it| it.command.clone()).collect()
 }
 
+/// URLs that the servers name.
+pub(super) fn remotes(wanted: &[Wanted]) -> impl Iterator<Item = &str> {
+    wanted.iter().flat_map(|it| &it.template.remotes).map(|it| it.url.expose())
+}
+
 fn wanted(server: McpServer, directory: &Path) -> Result<Wanted, Exit> {
     let McpServer { name, slug, target, .. } = server;
     let mut tier = UpdateInstallation::default();
