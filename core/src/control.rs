@@ -148,6 +148,11 @@ impl Control {
         self.instances.values()
     }
 
+    /// The number that the next event gets, for invariants of the simulation.
+    pub fn next_event(&self) -> u64 {
+        self.outbox.next_seq()
+    }
+
     /// Which state has met which event, and how often.
     #[cfg(feature = "coverage")]
     pub fn visits(&self) -> &visits::Visits {

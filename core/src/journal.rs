@@ -25,6 +25,14 @@
 //! So a power cut loses at most events of the window that was open, and the next start says so in a
 //! gap record.
 //!
+//! # When it cannot be written
+//!
+//! Events are sent from memory, and a daemon that dies takes their numbers along. So the head of the
+//! first line is overwritten, in place, which a full disk allows: with a plus sign and seven digits
+//! that say how many thousands of numbers beyond the journal's own may be in use ([`mark`]). The
+//! daemon after that goes on beyond all of them, and says so in a gap record. Where even that cannot
+//! be written, events wait. A rewriting, which holds everything, ends the mark.
+//!
 //! # Its size
 //!
 //! It is rewritten, atomically, when what was appended since the last rewriting exceeds that by
@@ -47,10 +55,11 @@ use crate::id::{CommandId, EventId};
 use crate::time::Timestamp;
 use crate::wire::command::Command;
 
-pub use codec::{Condition, Scan, condition, encode, scan};
+pub use codec::{Condition, Scan, condition, encode, mark, scan};
 pub use recovery::{Pending, Recovered, StoredCommand, recover};
 pub(crate) use tool_switch::Standing;
 pub use tool_switch::ToolSwitch;
+pub use writer::Kept;
 pub(crate) use writer::{Journal, Waiter};
 
 /// An entry of the journal.
@@ -138,6 +147,9 @@ pub enum GapReason {
     JournalTorn,
     /// The machine went down before the last events were synced; the count is not known.
     PowerLoss,
+    /// The journal could not be written when a daemon ended: events that were not sent by then are
+    /// lost, and their count is not known.
+    JournalUnwritable,
     /// They were emitted under a pairing that is no more.
     Unpaired,
 }
@@ -150,6 +162,7 @@ impl GapReason {
             GapReason::JournalDamaged => "journal_damaged",
             GapReason::JournalTorn => "journal_torn",
             GapReason::PowerLoss => "power_loss",
+            GapReason::JournalUnwritable => "journal_unwritable",
             GapReason::Unpaired => "unpaired",
         }
     }

@@ -3,8 +3,9 @@
 //! A window opens with the first waiting event; when it closes, everything that waits goes out in
 //! batches, one in flight, back to back. What the Backend did not confirm is sent again with the
 //! same ids. What had to be dropped is told in an event of its own. Every step is entered in the
-//! journal, and a batch waits until its events are synced: only then is it known that they outlive
-//! the machine, and that no number that the Backend has seen is given again.
+//! journal, and a batch waits until its events are synced, or the journal says at least that it lacks
+//! them: only then is it known that they outlive the machine, or are told as lost, and that no number
+//! that the Backend has seen is given again.
 
 mod answers;
 mod queue;
@@ -20,8 +21,10 @@ use serde_json::value::to_raw_value;
 use crate::credentials::Credentials;
 use crate::http::{HttpAnswer, HttpFailure, HttpRequest};
 use crate::id::EventId;
-use crate::journal::{self, Gap};
-use crate::limits::{EVENT_BATCH_MAX, EVENT_BATCH_MAX_BYTES, EVENT_QUEUE_MAX_BYTES, Settings};
+use crate::journal::{self, Gap, Kept};
+use crate::limits::{
+    EVENT_BATCH_MAX, EVENT_BATCH_MAX_BYTES, EVENT_QUEUE_MAX_BYTES, JOURNAL_RETRY_MS, Settings,
+};
 use crate::link::request;
 use crate::log::{Level, LogLine};
 use crate::machine::{Deadline, Machine, Verdict};
@@ -57,8 +60,8 @@ pub enum Event {
     Stored {
         /// The number that was asked with.
         ticket: u64,
-        /// Whether it is.
-        is_synced: bool,
+        /// What has become of it.
+        kept: Kept,
     },
     /// The daemon is about to end: from here on nothing waits for company.
     FlushRequested,
@@ -250,10 +253,15 @@ impl Outbox {
         }
     }
 
-    /// The batch goes out even if it could not be synced: better twice in doubt than not at all.
-    fn stored(&mut self, count: usize, is_synced: bool, out: &mut Vec<Effect>) {
-        if is_synced {
-            self.synced_through = self.syncing_through;
+    /// The batch goes out even if it could not be synced, as long as a daemon that dies leaves word of
+    /// that: else the next one gave its numbers again.
+    fn stored(&mut self, now: Timestamp, count: usize, kept: Kept, out: &mut Vec<Effect>) {
+        match kept {
+            Kept::Synced => self.synced_through = self.syncing_through,
+            Kept::Marked => {}
+            Kept::Not => {
+                return self.pause(now, JOURNAL_RETRY_MS, "the journal cannot be written", out);
+            }
         }
         self.transmit(count, out);
     }
@@ -318,9 +326,9 @@ impl Machine for Outbox {
                 }
                 _ => return Verdict::Ignored("late"),
             },
-            Event::Stored { ticket, is_synced } => match self.phase {
+            Event::Stored { ticket, kept } => match self.phase {
                 Phase::Storing { ticket: awaited, count } if awaited == ticket => {
-                    self.stored(count, is_synced, out);
+                    self.stored(now, count, kept, out);
                 }
                 _ => return Verdict::Ignored("late"),
             },

@@ -198,6 +198,7 @@ impl StateDir {
             }
             Record::Journal { bytes, sync } => self.journal().append(&bytes, sync),
             Record::JournalRewrite(bytes) => self.journal().rewrite(&bytes),
+            Record::JournalMark(numbers) => self.journal().mark(numbers),
             Record::Unpaired => {
                 self.remember(None);
                 for name in [CREDENTIALS, CONFIGURATION] {

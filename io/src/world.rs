@@ -117,7 +117,10 @@ impl<C: HttpClient, H: ProcessHost, S: RecordStore> DaemonWorld<C, H, S> {
         let pairing = match &record {
             Record::Credentials(credentials) => Some(Some(credentials.clone())),
             Record::Unpaired => Some(None),
-            Record::Configuration(_) | Record::Journal { .. } | Record::JournalRewrite(_) => None,
+            Record::Configuration(_)
+            | Record::Journal { .. }
+            | Record::JournalRewrite(_)
+            | Record::JournalMark(_) => None,
         };
         let outcome = self.parts.store.persist(record).await;
         if let (Ok(()), Some(pairing)) = (&outcome, pairing) {

@@ -223,8 +223,12 @@ impl Control {
                     let waits = ticket.filter(|_| !fails);
                     self.enter(&entry, waits.map(Waiter::Outbox));
                     // A disk that fails is tried again now and then, not with each batch.
-                    if let Some(ticket) = ticket.filter(|_| fails) {
-                        let stored = outbox::Event::Stored { ticket, is_synced: false };
+                    let lacking = ticket.filter(|_| fails).and_then(|ticket| {
+                        let next_seq = self.outbox.next_seq();
+                        let kept = self.journal.lacks(next_seq, Waiter::Outbox(ticket))?;
+                        Some(outbox::Event::Stored { ticket, kept })
+                    });
+                    if let Some(stored) = lacking {
                         self.feed_outbox(now, stored, out);
                     }
                 }

@@ -97,6 +97,9 @@ pub enum Record {
     },
     /// Replace the journal as a whole: after a crash there is the old one or this one.
     JournalRewrite(#[serde(with = "crate::recording::bytes")] Vec<u8>),
+    /// Mark the journal in place, which needs no room on its disk, and sync all of it: so many numbers
+    /// of events beyond its last one may be in use. The mark is [`crate::journal::mark`]'s.
+    JournalMark(u64),
 }
 
 impl Record {
@@ -106,7 +109,9 @@ impl Record {
             Record::Credentials(_) => "credentials",
             Record::Configuration(_) => "configuration",
             Record::Unpaired => "unpaired",
-            Record::Journal { .. } | Record::JournalRewrite(_) => "journal",
+            Record::Journal { .. } | Record::JournalRewrite(_) | Record::JournalMark(_) => {
+                "journal"
+            }
         }
     }
 }

@@ -59,7 +59,8 @@ impl Control {
             ));
         }
         let unfit = altered || !is_whole || !is_paired;
-        self.journal = Journal::new(start.journal.len(), unfit);
+        let written = found.next_seq.unwrap_or(self.outbox.next_seq());
+        self.journal = Journal::new(start.journal.len(), written, unfit);
         self.enter(&Entry::Started { boot: start.boot.clone() }, None);
         found
     }
@@ -72,7 +73,7 @@ impl Control {
     /// Has what was entered in this step written.
     pub(super) fn flush_journal(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
         let mut journal = core::mem::take(&mut self.journal);
-        if let Some(record) = journal.flush(now, || self.remembered()) {
+        if let Some(record) = journal.flush(now, self.outbox.next_seq(), || self.remembered()) {
             out.push(Effect::Persist(record));
         }
         self.journal = journal;
@@ -89,7 +90,7 @@ impl Control {
                 encode(&Entry::Ended, &mut whole);
                 whole
             };
-            if let Some(record) = journal.flush(now, whole) {
+            if let Some(record) = journal.flush(now, self.outbox.next_seq(), whole) {
                 out.push(Effect::Persist(record));
             }
         }
@@ -118,8 +119,8 @@ impl Control {
         let waiters = self.journal.persisted(now, outcome);
         match (before, self.journal.failure()) {
             (false, Some(error)) => {
-                let msg = "the journal cannot be written: events are sent from memory, and no \
-                           command is begun until it can";
+                let msg = "the journal cannot be written: events are sent from memory if that \
+                           can be marked in it, and no command is begun until it can";
                 let line = LogLine::new(Level::Error, msg).with("operation", "journal");
                 out.push(Effect::Log(line.with("error", error)));
                 self.errors += 1;
@@ -130,15 +131,14 @@ impl Control {
             )),
             _ => {}
         }
-        for waiter in waiters {
+        for (waiter, kept) in waiters {
             match waiter {
                 Waiter::Commands(ticket) => {
                     let outcome = outcome.clone();
                     self.feed_commands(now, commands::Event::Stored { ticket, outcome }, out);
                 }
                 Waiter::Outbox(ticket) => {
-                    let is_synced = outcome.is_ok();
-                    self.feed_outbox(now, outbox::Event::Stored { ticket, is_synced }, out);
+                    self.feed_outbox(now, outbox::Event::Stored { ticket, kept }, out);
                 }
             }
         }

@@ -39,6 +39,7 @@ struct World {
     exit: Option<Exit>,
     journal: Vec<u8>,
     is_full: bool,
+    is_read_only: bool,
     probes: Vec<(InstanceKey, Incarnation)>,
     forgotten: Vec<(u64, UserId, Option<TeamId>)>,
     logs: Vec<LogLine>,
@@ -50,6 +51,11 @@ impl World {
     }
 
     fn start_at(now: Timestamp, start: Start) -> World {
+        World::start_on(now, start, false, Vec::new())
+    }
+
+    /// On a disk that holds `journal`, and may be full.
+    fn start_on(now: Timestamp, start: Start, is_full: bool, journal: Vec<u8>) -> World {
         let settings = Settings { name: "edge-satellite-01".to_string(), ..Settings::default() };
         let mut world = World {
             control: Control::new(settings, 1),
@@ -59,8 +65,9 @@ impl World {
             terminated: Vec::new(),
             persisted: Vec::new(),
             exit: None,
-            journal: Vec::new(),
-            is_full: false,
+            journal,
+            is_full,
+            is_read_only: false,
             probes: Vec::new(),
             forgotten: Vec::new(),
             logs: Vec::new(),
@@ -121,7 +128,9 @@ impl World {
     fn persist(&mut self, record: Record) -> Event {
         let name = record.name();
         let outcome = match record {
-            Record::Journal { .. } | Record::JournalRewrite(_) if self.is_full => {
+            Record::Journal { .. } | Record::JournalRewrite(_)
+                if self.is_full || self.is_read_only =>
+            {
                 Err(String::from("disk full"))
             }
             Record::Journal { bytes, .. } => {
@@ -132,6 +141,14 @@ impl World {
                 self.journal = bytes;
                 Ok(())
             }
+            Record::JournalMark(_) if self.is_read_only => Err(String::from("read-only")),
+            Record::JournalMark(numbers) => match crate::journal::mark(numbers) {
+                Some(mark) if self.journal.len() >= mark.len() => {
+                    self.journal[..mark.len()].copy_from_slice(&mark);
+                    Ok(())
+                }
+                _ => Err(String::from("no place for a mark")),
+            },
             _ => {
                 self.persisted.push(name);
                 Ok(())

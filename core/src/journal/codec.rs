@@ -8,6 +8,14 @@ use super::checksum::crc32;
 
 /// Eight digits and a space.
 const HEAD: usize = 9;
+/// What a marked journal begins with; no digit.
+const MARK: u8 = b'+';
+/// Digits of a mark, sixteen kinds of them.
+const MARK_DIGITS: usize = 7;
+/// Numbers that one of a mark's count stands for: so many are skipped without need, at most.
+pub(crate) const MARK_NUMBERS: u64 = 1_000;
+/// The highest count of a mark.
+const MARK_MAX: u64 = (1 << (4 * MARK_DIGITS)) - 1;
 
 /// How a journal was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +25,8 @@ pub struct Condition {
     /// Lines before its last entry that are no entries, or its whole content if none is: something
     /// has changed the file.
     pub damaged_lines: u64,
+    /// Numbers beyond its last one that may be in use, by its mark; 0 if it has none.
+    pub unwritten: u64,
 }
 
 impl Condition {
@@ -61,7 +71,14 @@ pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
 pub fn scan(journal: &[u8]) -> Scan {
     let mut scan = Scan::default();
     let (mut pending_bytes, mut pending_lines) = (0, 0);
-    for line in journal.split_inclusive(|byte| *byte == b'\n') {
+    let mut lines = journal.split_inclusive(|byte| *byte == b'\n');
+    if let Some(numbers) = marked(journal) {
+        scan.condition.unwritten = numbers;
+        // The first line of every journal says that a daemon started, as does one of each later
+        // daemon; without its checksum it is passed over.
+        lines.next();
+    }
+    for line in lines {
         match read(line) {
             Some(entry) => {
                 scan.entries.push(entry);
@@ -75,7 +92,7 @@ pub fn scan(journal: &[u8]) -> Scan {
         }
     }
     let is_one_cut_line = pending_lines == 1 && !journal.ends_with(b"\n");
-    if scan.entries.is_empty() && !is_one_cut_line {
+    if scan.entries.is_empty() && scan.condition.unwritten == 0 && !is_one_cut_line {
         scan.condition.damaged_lines = pending_lines;
     } else {
         scan.condition.torn_bytes = pending_bytes;
@@ -86,6 +103,32 @@ pub fn scan(journal: &[u8]) -> Scan {
 /// How a journal is found, without reading what its entries say.
 pub fn condition(journal: &[u8]) -> Condition {
     scan(journal).condition
+}
+
+/// What the first bytes of a journal are overwritten with when `numbers` numbers beyond its last one
+/// may be in use, or a few more. `None` if that is more than a mark can say.
+pub fn mark(numbers: u64) -> Option<[u8; MARK_DIGITS + 1]> {
+    let mut count = numbers.div_ceil(MARK_NUMBERS).max(1);
+    if count > MARK_MAX {
+        return None;
+    }
+    let mut mark = [MARK; MARK_DIGITS + 1];
+    for place in mark.iter_mut().skip(1).rev() {
+        let digit = (count % 16) as u8;
+        *place = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
+        count /= 16;
+    }
+    Some(mark)
+}
+
+/// The numbers that a journal's mark stands for, if it has one.
+fn marked(journal: &[u8]) -> Option<u64> {
+    let (mark, _) = journal.split_at_checked(MARK_DIGITS + 1)?;
+    let digits = core::str::from_utf8(mark).ok()?.strip_prefix(char::from(MARK))?;
+    let count = digits
+        .chars()
+        .try_fold(0, |count: u64, digit| Some(count * 16 + u64::from(digit.to_digit(16)?)))?;
+    (count > 0).then_some(count * MARK_NUMBERS)
 }
 
 fn read(line: &[u8]) -> Option<Entry> {

@@ -232,6 +232,9 @@ impl Recovered {
         if self.condition.damaged_lines > 0 && !is_told {
             return Some((GapReason::JournalDamaged, self.condition.damaged_lines));
         }
+        if self.condition.unwritten > 0 {
+            return Some((GapReason::JournalUnwritable, 0));
+        }
         let last = self.boot.as_deref().filter(|last| !last.is_empty() && !boot.is_empty());
         (last.is_some_and(|last| last != boot) && !self.is_ended)
             .then_some((GapReason::PowerLoss, 0))

@@ -105,7 +105,7 @@ impl Outbox {
         self.pause(now, wait, error, out);
     }
 
-    fn pause(&mut self, now: Timestamp, wait: u64, error: &str, out: &mut Vec<Effect>) {
+    pub(super) fn pause(&mut self, now: Timestamp, wait: u64, error: &str, out: &mut Vec<Effect>) {
         out.push(Effect::Log(
             LogLine::new(Level::Warn, "Events could not be sent and are kept")
                 .with("error", error)

@@ -38,9 +38,14 @@ impl Outbox {
             altered |= outbox.put_back(now, pending, found.sending_through);
         }
         if let Some((reason, count)) = found.lost_tail(boot) {
-            // No more can have waited for their first sending than may wait.
-            let most = settings.event_queue_max as u64;
-            let to_seq = now.0.max(next.saturating_add(most));
+            let unwritten = found.condition.unwritten;
+            let to_seq = if reason == GapReason::JournalUnwritable {
+                next.saturating_add(unwritten.saturating_sub(1))
+            } else {
+                // No more can have waited for their first sending than may wait.
+                let most = settings.event_queue_max as u64;
+                now.0.max(next.saturating_add(most.max(unwritten)))
+            };
             let id = new_id(&mut outbox.random);
             let gap = Gap { id, from_seq: next, to_seq, count, at: now, reason };
             outbox.next_seq = to_seq.saturating_add(1);

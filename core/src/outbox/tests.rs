@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use serde_json::{Value, json};
 
-use super::{Effect, Event, Outbox};
+use super::{Effect, Event, Kept, Outbox};
 use crate::credentials::Credentials;
 use crate::http::{HttpAnswer, HttpFailure};
 use crate::id::SatelliteId;
@@ -69,7 +69,7 @@ impl Bench {
             if let Effect::Journal { entry, ticket } = effect {
                 journal::encode(&entry, &mut self.journal);
                 if let Some(ticket) = ticket {
-                    let stored = Event::Stored { ticket, is_synced: true };
+                    let stored = Event::Stored { ticket, kept: Kept::Synced };
                     self.outbox.handle(self.now, stored, &mut self.out);
                 }
             }

@@ -39,6 +39,7 @@ impl Handles {
                 Record::Journal { bytes: self.journal(bytes), sync: *sync }
             }
             Record::JournalRewrite(bytes) => Record::JournalRewrite(self.journal(bytes)),
+            Record::JournalMark(numbers) => Record::JournalMark(*numbers),
         }
     }
 

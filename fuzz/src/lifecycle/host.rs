@@ -7,6 +7,7 @@ use satellite_core::control::{Control, Effect, Event, Record, Start};
 use satellite_core::credentials::Credentials;
 use satellite_core::http::{HttpAnswer, HttpFailure};
 use satellite_core::id::{Incarnation, InstanceKey};
+use satellite_core::journal::mark;
 use satellite_core::limits::Settings;
 use satellite_core::process::{Ended, SpawnFailure, StderrLine};
 use satellite_core::relay::{Activity, Report};
@@ -195,6 +196,10 @@ impl Host {
                     Record::Configuration(raw) => self.stored = Some(raw),
                     Record::Journal { bytes, .. } => self.journal.extend(bytes),
                     Record::JournalRewrite(bytes) => self.journal = bytes,
+                    Record::JournalMark(numbers) => {
+                        let mark = mark(numbers).into_iter().flatten();
+                        self.journal.iter_mut().zip(mark).for_each(|(place, byte)| *place = byte);
+                    }
                 }
                 let shown = String::from_utf8_lossy(&self.journal);
                 assert!(!shown.contains(SECRET) && !shown.contains(API_KEY), "a secret is kept");

@@ -2,10 +2,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use satellite_core::journal::condition;
+use satellite_core::journal::{condition, mark};
 use satellite_core::limits::JOURNAL_MAX_BYTES;
 
 use super::{sync_directory, write_whole};
@@ -164,6 +164,22 @@ impl JournalFile {
                 Err(self.describe(&error))
             }
         }
+    }
+
+    /// Overwrites the head of its first line, which takes no room, and syncs all of it.
+    pub(super) fn mark(&self, numbers: u64) -> Result<(), String> {
+        let path = self.path();
+        let write = || {
+            let mark =
+                mark(numbers).ok_or_else(|| io::Error::other("too many events are missing"))?;
+            let file = OpenOptions::new().write(true).open(&path)?;
+            if file.metadata()?.len() < mark.len() as u64 {
+                return Err(io::Error::from(ErrorKind::StorageFull));
+            }
+            file.write_all_at(&mark, 0)?;
+            file.sync_data()
+        };
+        write().map_err(|error| self.describe(&error))
     }
 }
 

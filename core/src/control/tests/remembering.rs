@@ -141,3 +141,58 @@ fn a_clock_that_was_set_back_a_day_changes_no_number_and_no_wait() {
     assert!(last(&after) > last(&before));
     assert!(last(&after) < last(&before) + 100, "{} after {}", last(&after), last(&before));
 }
+
+/// The numbers and ids of a batch, and the last number of a gap in it with its reason.
+fn told(body: &str) -> (Vec<(u64, String)>, Option<String>) {
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    let events = body["events"].as_array().unwrap();
+    let numbered = events
+        .iter()
+        .map(|event| (event["seq"].as_u64().unwrap(), event["id"].as_str().unwrap().to_string()));
+    let gap = events.iter().find(|event| event["type"] == "satellite.events.gap");
+    (numbered.collect(), gap.map(|gap| gap["data"]["reason"].as_str().unwrap().to_string()))
+}
+
+#[test]
+fn numbers_sent_from_memory_are_given_by_no_later_daemon_however_many_die_on_a_full_disk() {
+    let mut world = World::configured(&server("i", "node"));
+    world.is_full = true;
+    let mut seen: BTreeMap<u64, String> = BTreeMap::new();
+    for life in 0..4 {
+        world.online();
+        world.later(4 * SECOND);
+        let (_, body) = world.answer(Channel::Events, 200, r#"{"success":true}"#);
+        let (numbered, gap) = told(&body);
+        assert_eq!(gap.as_deref(), (life > 0).then_some("journal_unwritable"), "{body}");
+        for (number, id) in numbered {
+            assert_eq!(seen.insert(number, id.clone()).unwrap_or(id.clone()), id, "{number}");
+        }
+        world.is_full = life < 2;
+        // The disk is what it was; the clock is set back, so that no number owes its place to it.
+        world.now = Timestamp(world.now.0 - crate::time::DAY);
+        let (is_full, journal) = (world.is_full, world.journal.clone());
+        let start = Start {
+            credentials: Some(credentials()),
+            configuration: Some(configuration(&server("i", "node")).into_bytes()),
+            journal: journal.clone(),
+            ..Start::default()
+        };
+        world = World::start_on(world.now, start, is_full, journal);
+    }
+}
+
+#[test]
+fn where_nothing_can_be_written_events_wait_until_something_can() {
+    let mut world = World::configured(&server("i", "node"));
+    world.is_read_only = true;
+    world.online();
+    world.later(20 * SECOND);
+    assert_eq!(world.sent(Channel::Events), 0);
+    assert!(world.reasons().contains("disk full"), "{}", world.reasons());
+    world.is_read_only = false;
+    for _ in 0..2 {
+        world.later(JOURNAL_RETRY_MS);
+    }
+    let (numbered, gap) = told(&world.unanswered(Channel::Events).1);
+    assert!(!numbered.is_empty() && gap.is_none(), "{numbered:?} {gap:?}");
+}

@@ -64,7 +64,7 @@ fn what_the_end_lacks_is_torn_and_what_the_middle_lacks_is_damaged() {
     assert!(cut.condition.torn_bytes > 0);
 
     let zeros = [&whole[..], &[0; 700]].concat();
-    assert_eq!(scan(&zeros).condition, Condition { torn_bytes: 700, damaged_lines: 0 });
+    assert_eq!(scan(&zeros).condition, Condition { torn_bytes: 700, ..Condition::default() });
 
     let mut changed = whole.clone();
     changed[12] ^= 1;
@@ -83,7 +83,7 @@ proptest! {
         let found = scan(&whole[..cut]);
         let read = lines(&found.entries);
         prop_assert_eq!(&whole[..read.len()], &read[..]);
-        prop_assert_eq!(found.condition, Condition { torn_bytes: cut - read.len(), damaged_lines: 0 });
+        prop_assert_eq!(found.condition, Condition { torn_bytes: cut - read.len(), ..Condition::default() });
     }
 
     #[test]
@@ -109,5 +109,39 @@ proptest! {
         let found = scan(&bytes);
         prop_assert!(found.entries.is_empty());
         prop_assert_eq!(bytes.is_empty(), found.condition.is_whole());
+    }
+}
+
+#[test]
+fn a_mark_says_how_many_numbers_are_missing_and_costs_no_entry_but_the_first() {
+    let started = Entry::Started { boot: "first".to_string() };
+    let mut journal = Vec::new();
+    for entry in [started.clone(), Entry::Confirmed { through: 7 }] {
+        encode(&entry, &mut journal);
+    }
+    for (numbers, said) in [(0, 1_000), (1_000, 1_000), (1_001, 2_000), (99_999_999, 100_000_000)] {
+        let mark = mark(numbers).unwrap();
+        journal[..mark.len()].copy_from_slice(&mark);
+        let found = scan(&journal);
+        assert!(matches!(found.entries[..], [Entry::Confirmed { through: 7 }]), "{found:?}");
+        assert_eq!(found.condition, Condition { unwritten: said, ..Condition::default() });
+        assert!(!found.condition.is_whole());
+    }
+    assert_eq!(mark(u64::MAX), None);
+    let mut alone = Vec::new();
+    encode(&started, &mut alone);
+    alone[..8].copy_from_slice(&mark(1).unwrap());
+    assert_eq!(condition(&alone).damaged_lines, 0);
+}
+
+#[test]
+fn what_only_resembles_a_mark_is_damage() {
+    for head in [b"+0000000", b"+00000g1", b"++000001", b"-0000001"] {
+        let mut journal = Vec::new();
+        encode(&Entry::Started { boot: "first".to_string() }, &mut journal);
+        encode(&Entry::Confirmed { through: 7 }, &mut journal);
+        journal[..8].copy_from_slice(head);
+        let found = condition(&journal);
+        assert_eq!((found.damaged_lines, found.unwritten), (1, 0));
     }
 }

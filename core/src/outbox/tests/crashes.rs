@@ -58,9 +58,9 @@ fn a_batch_waits_for_the_disk_and_one_sync_serves_all_that_wait() {
     else {
         panic!("{out:?}")
     };
-    bench.feed(Event::Stored { ticket: ticket + 1, is_synced: true });
+    bench.feed(Event::Stored { ticket: ticket + 1, kept: Kept::Synced });
     assert_eq!(bench.verdict, Verdict::Ignored("late"));
-    bench.feed(Event::Stored { ticket, is_synced: true });
+    bench.feed(Event::Stored { ticket, kept: Kept::Synced });
     let mut syncs = 0;
     while bench.sent().is_some() {
         bench.answer(200, TAKEN);
@@ -78,7 +78,21 @@ fn a_disk_that_fails_keeps_no_event_from_the_backend() {
     bench.now = deadline.at;
     let mut out = Vec::new();
     bench.outbox.handle(bench.now, Event::Tick, &mut out);
-    bench.feed(Event::Stored { ticket: 1, is_synced: false });
+    bench.feed(Event::Stored { ticket: 1, kept: Kept::Marked });
+    assert_eq!(bench.names(), ["\"a\""]);
+}
+
+#[test]
+fn a_disk_that_keeps_no_word_of_an_event_delays_it() {
+    let mut bench = Bench::paired();
+    bench.emit("a");
+    let deadline = bench.outbox.next_deadline().unwrap();
+    bench.now = deadline.at;
+    let mut out = Vec::new();
+    bench.outbox.handle(bench.now, Event::Tick, &mut out);
+    bench.feed(Event::Stored { ticket: 1, kept: Kept::Not });
+    assert!(bench.sent().is_none());
+    bench.wait();
     assert_eq!(bench.names(), ["\"a\""]);
 }
 

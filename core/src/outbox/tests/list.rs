@@ -165,7 +165,7 @@ impl Pair {
         let request = RequestKey { channel: Channel::Events, number: 0 };
         let answer = Ok(HttpAnswer { status: 200, body: TAKEN.into(), ..HttpAnswer::default() });
         for event in
-            [Event::Answered { request, answer }, Event::Stored { ticket: 0, is_synced: true }]
+            [Event::Answered { request, answer }, Event::Stored { ticket: 0, kept: Kept::Synced }]
         {
             self.bench.feed(event);
             assert_eq!(self.bench.verdict, Verdict::Ignored("late"));

@@ -150,3 +150,28 @@ async fn a_directory_that_becomes_read_only_is_named_with_what_to_do() {
     assert!(refused.error.contains("state directory"), "{refused:?}");
     assert!(refused.hint.contains("make it writable"), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_full_disk_takes_a_mark_and_the_next_rewriting_ends_it() {
+    let mount = Mount::new("journal-mark");
+    let state = StateDir::open(&mount.0.0).unwrap();
+    append(&state, [line(1), line(2)].concat()).await.unwrap();
+    mount.fill();
+    append(&state, vec![b'x'; 100_000]).await.unwrap_err();
+    state.persist(Record::JournalMark(1_500)).await.unwrap();
+    let found = condition(&state.load().unwrap().journal);
+    assert_eq!((found.unwritten, found.damaged_lines, found.torn_bytes), (2_000, 0, 0));
+    assert!(!mount.0.0.join("journal.damaged-1").exists(), "it is no damage");
+    std::fs::remove_file(mount.0.0.join("filler")).unwrap();
+    state.persist(Record::JournalRewrite(line(3))).await.unwrap();
+    assert!(condition(&state.load().unwrap().journal).is_whole());
+}
+
+#[tokio::test]
+async fn there_is_no_mark_without_a_journal() {
+    let place = Place::new("journal-no-mark");
+    let state = StateDir::open(&place.0).unwrap();
+    let error = state.persist(Record::JournalMark(1)).await.unwrap_err();
+    assert!(error.contains("cannot write"), "{error}");
+    assert!(state.load().unwrap().journal.is_empty());
+}
