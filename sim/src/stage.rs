@@ -7,6 +7,7 @@
 //! | `effects` | what a daemon asks for |
 //! | `exchange` | requests on their way, and what the Backend makes of them |
 //! | `children` | what processes do |
+//! | `relays`, `child` | what passes between clients and processes |
 //! | `weather` | faults that last |
 //! | `invariants` | what must be true after every step |
 
@@ -18,8 +19,10 @@ pub mod invariants;
 pub mod network;
 pub mod processes;
 pub mod queue;
+pub mod relays;
 pub mod satellite;
 
+mod child;
 mod children;
 mod daemons;
 mod effects;
@@ -41,6 +44,7 @@ use invariants::Watch;
 use network::{Back, Network};
 use processes::Processes;
 use queue::Queue;
+use relays::{Calls, Peering};
 use satellite::Satellite;
 
 /// Simulated time begins here: 1 January 2026, 00:00 UTC.
@@ -67,6 +71,8 @@ enum Due {
     Word { satellite: usize, boot: u64, event: Event },
     /// A word to a daemon's heartbeat.
     Beat { satellite: usize, boot: u64, event: heartbeat::Event },
+    /// Something happens at a relay.
+    Peer { satellite: usize, boot: u64, pid: u32, what: Peering },
     /// A request reaches the Backend.
     Arrival { origin: Origin, http: HttpRequest, back: Back },
     /// The Backend ends the hold of a poll.
@@ -107,6 +113,8 @@ pub struct Stage {
     pub satellites: Vec<Satellite>,
     /// Their processes.
     pub processes: Processes,
+    /// Calls of clients.
+    pub calls: Calls,
     /// What the invariants know.
     pub watch: Watch,
     /// What happened.
@@ -138,6 +146,7 @@ impl Stage {
             holds: 0,
             satellites: Vec::new(),
             processes: Processes::default(),
+            calls: Calls::default(),
             watch: Watch::default(),
             trace,
             until: None,
@@ -275,6 +284,7 @@ impl Stage {
         let whose = match &due {
             Due::Word { satellite, boot, .. }
             | Due::Beat { satellite, boot, .. }
+            | Due::Peer { satellite, boot, .. }
             | Due::Death { satellite, boot, .. }
             | Due::Gone { satellite, boot, .. } => Some((*satellite, *boot)),
             Due::Arrival { .. } | Due::Release { .. } | Due::Action(_) => None,
@@ -298,6 +308,12 @@ impl Stage {
             Due::Beat { satellite, boot, event } => {
                 if self.is_boot(satellite, boot) {
                     self.beat(satellite, event);
+                }
+                Some(satellite)
+            }
+            Due::Peer { satellite, boot, pid, what } => {
+                if self.is_boot(satellite, boot) {
+                    self.peering(satellite, pid, what);
                 }
                 Some(satellite)
             }

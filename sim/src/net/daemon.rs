@@ -19,6 +19,7 @@ use super::entropy::Seeded;
 use super::http::{Listener, SimHttp};
 use super::peers::Peers;
 use super::{BACKEND_URL, SATELLITE, SATELLITE_PORT, SATELLITE_URL, World, now};
+use crate::stage::satellite::Room;
 
 /// Runs one daemon until its host crashes.
 pub(super) async fn run(seed: u64, world: World) -> turmoil::Result {
@@ -98,10 +99,10 @@ impl RecordStore for Store {
         let mut inner = self.0.lock();
         let synced = match &record {
             Record::Journal { sync, .. } => *sync,
-            Record::JournalRewrite(_) => true,
+            Record::JournalRewrite(_) | Record::JournalMark(_) => true,
             _ => false,
         };
-        inner.disk.write(record);
+        inner.disk.write(record, Room::Free)?;
         if synced {
             inner.journal_synced = inner.disk.journal.len();
         }

@@ -35,6 +35,7 @@ pub(super) fn prepare(stage: &mut Stage, calm: u64, random: &mut Random) {
     }
     stage.begin_weather(EPOCH.after(calm));
     work(stage, calm, random);
+    clients(stage, calm, random);
     stage.later(calm, |stage| everybody(stage, "configure", None));
     stage.later(calm + 2 * MINUTE, |stage| {
         // What was given up for good, or stopped by a command, is wanted again.
@@ -69,6 +70,20 @@ fn work(stage: &mut Stage, calm: u64, random: &mut Random) {
         let (what, which, whom) = (random.below(14), random.below(7), random.below(2));
         stage.later(at, move |stage| act(stage, what, which, whom as usize));
         at += random.between(5 * SECOND, HOUR);
+    }
+}
+
+/// Clients come, call for a while, and go.
+fn clients(stage: &mut Stage, calm: u64, random: &mut Random) {
+    let mut at = random.between(MINUTE, 2 * HOUR);
+    while at < calm {
+        let whom = usize::from(random.chance(1, 4));
+        stage.later(at, move |stage| stage.want_all(whom));
+        for _ in 0..random.between(1, 20) {
+            stage.later(at, move |stage| stage.use_all(whom));
+            at += random.between(SECOND / 10, MINUTE);
+        }
+        at += random.between(MINUTE, 4 * HOUR);
     }
 }
 

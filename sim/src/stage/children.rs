@@ -1,17 +1,15 @@
 //! What processes do: they start or not, shake hands or not, live for a while, and end.
 
-use std::sync::{Arc, OnceLock};
-
 use satellite_core::control::Event;
 use satellite_core::id::{Incarnation, InstanceKey};
 use satellite_core::process::{Ended, ProcessSpec, SpawnFailure, StderrLine};
-use satellite_core::relay::{Activity, Report};
 use satellite_core::time::{HOUR, MINUTE, SECOND};
-use satellite_core::view::{Inventory, Tool};
 
+use super::child::Child;
 use super::faults::Fault;
 use super::processes::Behaviour;
-use super::{Due, Stage};
+use super::relays::Peering;
+use super::{Due, Stage, invariants};
 
 impl Stage {
     pub(super) fn spawn(
@@ -42,29 +40,23 @@ impl Stage {
             || self.strikes(satellite, Fault::ChildFork);
         let pid = self.processes.start(satellite, key, incarnation, boot, behaviour, is_slow);
         self.word(satellite, wait, Event::Spawned { key: key.clone(), incarnation, pid });
-        let ready = wait + self.random.between(50, 1_500);
-        let listed = ready + self.random.between(1, 300);
+        invariants::started_for(self, key, process);
+        let child = Child {
+            is_silent: behaviour == Behaviour::Silent || self.strikes(satellite, Fault::ChildHang),
+            is_unusable: self.strikes(satellite, Fault::ChildUnusable),
+            is_deaf: false,
+        };
         let timeout = process.handshake_timeout_ms;
-        if behaviour == Behaviour::Silent || self.strikes(satellite, Fault::ChildHang) {
-            let reason = format!("no answer within {timeout} ms");
-            let report = Report::Unusable { step: "initialize", reason };
-            self.report(satellite, key, incarnation, wait + timeout, report);
-        } else if self.strikes(satellite, Fault::ChildUnusable) {
-            let reason = String::from("the answer is no list");
-            self.report(satellite, key, incarnation, ready, Report::Initialized);
-            let report = Report::Unusable { step: "tools/list", reason };
-            self.report(satellite, key, incarnation, listed, report);
-        } else {
-            self.report(satellite, key, incarnation, ready, Report::Initialized);
-            self.report(satellite, key, incarnation, listed, Report::Listed(inventory()));
-            self.misbehave(satellite, key, incarnation, listed, pid);
-        }
+        self.open_relay(satellite, pid, (key, incarnation), child, timeout, wait);
+        // By then its handshake is over.
+        let serves = wait + 2 * SECOND;
+        self.misbehave(satellite, key, incarnation, serves, pid);
         let mut dies_after = behaviour.dies_after(&mut self.random).map(|after| wait + after);
         if self.strikes(satellite, Fault::ChildExit) {
-            dies_after = Some(self.dice.between(listed, 6 * HOUR));
+            dies_after = Some(self.dice.between(serves, 6 * HOUR));
         }
         if self.strikes(satellite, Fault::ChildExitEarly) {
-            dies_after = Some(self.dice.between(wait, listed));
+            dies_after = Some(self.dice.between(wait, serves));
         }
         if let Some(after_ms) = dies_after {
             self.queue.put(self.now.after(after_ms), Due::Death { pid, satellite, boot });
@@ -82,8 +74,7 @@ impl Stage {
     ) {
         if self.strikes(satellite, Fault::ChildClosesPipes) {
             let at = from + self.dice.between(1, 10 * MINUTE);
-            let reason = String::from("standard output was closed");
-            self.report(satellite, key, incarnation, at, Report::Closed { reason });
+            self.at_peer(satellite, pid, at, Peering::Closes);
             if self.dice.chance(1, 2) {
                 let boot = self.boot_of(satellite);
                 let at = self.now.after(at + self.dice.between(1, 3 * SECOND));
@@ -106,25 +97,9 @@ impl Stage {
         }
         if self.strikes(satellite, Fault::ChildViolation) {
             let at = from + self.dice.between(1, 10 * MINUTE);
-            let report = Report::Violation { what: "not JSON", count: 3 };
-            self.report(satellite, key, incarnation, at, report);
-        }
-    }
-
-    /// Has clients use what runs, and probes go through it.
-    pub fn use_all(&mut self, satellite: usize) {
-        let Some(control) = self.satellites.get(satellite).and_then(|it| it.control.as_ref())
-        else {
-            return;
-        };
-        let view = control.view();
-        for (key, instance) in &view.instances {
-            let Some(incarnation) = instance.ready else { continue };
-            let messages = instance.message_count + 1;
-            let activity = Activity { messages, errors: 0, late: 0, in_flight: 0 };
-            let answered = self.dice.chance(9, 10);
-            self.report(satellite, key, incarnation, 1, Report::Activity(activity));
-            self.report(satellite, key, incarnation, 2, Report::Probe { answered });
+            let noise =
+                b"Server running on stdio\n{\"jsonrpc\":\"2.0\",\"id\":999999,\"result\":{}}\n";
+            self.at_peer(satellite, pid, at, Peering::Says(noise.to_vec()));
         }
     }
 
@@ -141,6 +116,11 @@ impl Stage {
         };
         process.is_told = true;
         let (pid, is_slow) = (process.pid, process.is_slow);
+        // Its input is closed first of all.
+        let subject = self.satellites.get_mut(satellite);
+        if let Some(peer) = subject.and_then(|subject| subject.peers.get_mut(&pid)) {
+            peer.child.is_deaf = true;
+        }
         let wait = if is_slow { grace_ms } else { self.random.between(1, 400) };
         self.queue.put(self.now.after(wait), Due::Gone { pid, satellite, boot });
     }
@@ -153,6 +133,14 @@ impl Stage {
         signal: Option<&str>,
     ) {
         let Some((key, incarnation, process)) = self.processes.end(pid) else { return };
+        if self.is_boot(satellite, boot)
+            && let Some((key, incarnation, reports)) = self.close_relay(satellite, pid)
+        {
+            // Its last words come before its end.
+            for report in reports {
+                self.tell(satellite, Event::Relay { key: key.clone(), incarnation, report });
+            }
+        }
         let subject = self.satellites.get_mut(satellite);
         let Some(subject) =
             subject.filter(|subject| subject.boot == boot && subject.control.is_some())
@@ -169,22 +157,4 @@ impl Stage {
         };
         self.tell(satellite, Event::Exited { key, incarnation, ended });
     }
-}
-
-/// What every model process offers.
-pub(super) fn inventory() -> Arc<Inventory> {
-    static OFFER: OnceLock<Arc<Inventory>> = OnceLock::new();
-    let make = || {
-        let raw = serde_json::value::RawValue::from_string(String::from(
-            r#"{"name":"echo","inputSchema":{"type":"object"}}"#,
-        ));
-        let tool = raw.ok().map(|raw| Tool {
-            name: String::from("echo"),
-            description: String::from("says it again"),
-            repeatable: true,
-            raw,
-        });
-        Arc::new(Inventory { tools: tool.into_iter().collect(), ..Inventory::default() })
-    };
-    Arc::clone(OFFER.get_or_init(make))
 }

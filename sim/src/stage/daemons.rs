@@ -80,6 +80,7 @@ impl Stage {
         }
         subject.drop_daemon();
         self.drop_held(satellite);
+        self.drop_calls(satellite);
         if with_power {
             self.processes.sweep(satellite, u64::MAX);
             self.lose_power(satellite);
@@ -119,6 +120,7 @@ impl Stage {
         // Its supervisor ends what the daemon did not wait for.
         self.processes.sweep(satellite, u64::MAX);
         self.drop_held(satellite);
+        self.drop_calls(satellite);
         if self.restarts_within.is_none() {
             return;
         }
@@ -174,6 +176,7 @@ impl Stage {
         let shown = subject.clock.show(now);
         subject.clock = Clock::new(now.after(for_ms), shown, 0);
         subject.wind();
+        self.arm_all(satellite);
     }
 
     /// Has a daemon's clock jump, as that of a machine that slept and counts it.
@@ -186,6 +189,7 @@ impl Stage {
         }
         subject.clock.jump(now, by_ms);
         subject.wind();
+        self.arm_all(satellite);
         self.watch.paces.entry(satellite).or_default().jumped(by_ms);
     }
 

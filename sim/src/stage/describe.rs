@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use satellite_core::control::{Effect, Event, Record};
 use satellite_core::heartbeat;
 use satellite_core::http::{HttpAnswer, HttpFailure, HttpRequest};
+use satellite_core::relay;
 use satellite_core::{Machine, Verdict};
 
 use super::SECRET;
@@ -36,6 +37,9 @@ pub fn effect(effect: &Effect) -> String {
         }
         Effect::Persist(Record::JournalRewrite(bytes)) => {
             format!("rewrite the journal: {}", String::from_utf8_lossy(bytes))
+        }
+        Effect::Persist(Record::JournalMark(numbers)) => {
+            format!("mark the journal: {numbers} numbers beyond its own")
         }
         Effect::Persist(record) => format!("persist {}", record.name()),
         other => format!("{other:?}"),
@@ -153,6 +157,45 @@ pub fn digest_effect(effect: &Effect, digest: &mut Digest) {
             }
         }
         Effect::Exit(exit) => digest.write_u64(u64::from(exit.code)),
+    }
+}
+
+/// An event of a relay.
+pub fn relay_event(event: &relay::Event) -> String {
+    match event {
+        relay::Event::Read(bytes) => format!("read: {}", String::from_utf8_lossy(bytes)),
+        other => format!("{other:?}"),
+    }
+}
+
+/// An effect of a relay.
+pub fn relay_effect(effect: &relay::Effect) -> String {
+    match effect {
+        relay::Effect::Write(bytes) => format!("write: {}", String::from_utf8_lossy(bytes)),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Adds an event of the relay of a process to a digest.
+pub fn digest_relay_event(pid: u64, event: &relay::Event, digest: &mut Digest) {
+    digest.write_u64(pid);
+    std::mem::discriminant(event).hash(digest);
+    if let relay::Event::Read(bytes) = event {
+        digest.write(bytes);
+    }
+}
+
+/// Adds an effect of a relay to a digest.
+pub fn digest_relay_effect(effect: &relay::Effect, digest: &mut Digest) {
+    std::mem::discriminant(effect).hash(digest);
+    match effect {
+        relay::Effect::Write(bytes) => digest.write(bytes),
+        relay::Effect::Answer { call, outcome } => {
+            digest.write_u64(call.0);
+            std::mem::discriminant(outcome).hash(digest);
+        }
+        relay::Effect::NotifyCall { call, .. } => digest.write_u64(call.0),
+        relay::Effect::NotifyAll { .. } | relay::Effect::Report(_) => {}
     }
 }
 

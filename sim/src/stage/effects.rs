@@ -3,9 +3,9 @@
 use satellite_core::control::{Effect, Event, Record};
 use satellite_core::heartbeat::{self, HostSample};
 use satellite_core::id::{Incarnation, InstanceKey};
-use satellite_core::relay::Report;
+use satellite_core::relay::{self, Report};
 
-use super::faults::Fault;
+use super::satellite::Room;
 use super::{Due, Stage, invariants};
 
 /// How the model machine is.
@@ -31,8 +31,16 @@ impl Stage {
             Effect::Terminate { key, incarnation, grace_ms } => {
                 self.terminate(satellite, &key, incarnation, grace_ms);
             }
-            Effect::Relist { key, incarnation } => self.relist(satellite, &key, incarnation),
-            Effect::Probe { key, incarnation } => self.probe(satellite, &key, incarnation),
+            Effect::Relist { key, incarnation } => {
+                if let Some(pid) = self.pid_of(satellite, &key, incarnation) {
+                    self.relay(satellite, pid, relay::Event::Relist);
+                }
+            }
+            Effect::Probe { key, incarnation } => {
+                if let Some(pid) = self.pid_of(satellite, &key, incarnation) {
+                    self.relay(satellite, pid, relay::Event::Probed);
+                }
+            }
             Effect::ForgetUser { request, .. } => {
                 return Some(Event::UserForgotten { request, identities: 0, sessions: 0 });
             }
@@ -49,13 +57,14 @@ impl Stage {
         let now = self.now;
         let subject = self.satellites.get_mut(satellite)?;
         let name = record.name();
-        let outcome = if now < subject.disk_full_until {
-            subject.was_forgetful = true;
-            Err(String::from("no space left on device"))
+        let room = if now < subject.read_only_until {
+            Room::ReadOnly
+        } else if now < subject.disk_full_until {
+            Room::Full
         } else {
-            subject.disk.write(record);
-            Ok(())
+            Room::Free
         };
+        let outcome = subject.disk.write(record, room);
         Some(Event::Persisted { record: name, outcome })
     }
 
@@ -102,22 +111,5 @@ impl Stage {
         report: Report,
     ) {
         self.word(satellite, after_ms, Event::Relay { key: key.clone(), incarnation, report });
-    }
-
-    fn relist(&mut self, satellite: usize, key: &InstanceKey, incarnation: Incarnation) {
-        let wait = self.random.between(5, 200);
-        let report = if self.strikes(satellite, Fault::ChildUnusable) {
-            let reason = String::from("no answer");
-            Report::ListsStale { step: "tools/list", reason }
-        } else {
-            Report::Listed(super::children::inventory())
-        };
-        self.report(satellite, key, incarnation, wait, report);
-    }
-
-    fn probe(&mut self, satellite: usize, key: &InstanceKey, incarnation: Incarnation) {
-        let wait = self.random.between(1, 50);
-        let answered = !self.strikes(satellite, Fault::ChildUnusable);
-        self.report(satellite, key, incarnation, wait, Report::Probe { answered });
     }
 }

@@ -40,6 +40,9 @@ impl Held {
 impl Stage {
     pub(super) fn send(&mut self, satellite: usize, request: RequestKey, http: HttpRequest) {
         self.watch_sent(satellite, request.channel, &http);
+        if request.channel == Channel::Events {
+            invariants::batch(self, satellite, http.body.as_deref().unwrap_or_default());
+        }
         let origin = Origin { satellite, boot: self.boot_of(satellite), request, sent: self.now };
         let mut met = Vec::new();
         let fate = self.network.fate(&self.rates, |fault| met.push(fault));

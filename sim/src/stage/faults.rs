@@ -47,6 +47,8 @@ pub enum Fault {
     LostWrite,
     /// The disk is full for a while.
     DiskFull,
+    /// Nothing can be written to the disk for a while.
+    DiskReadOnly,
     /// A daemon starts with its clock set wrong.
     ClockSet,
     /// A daemon's clock jumps forward.
@@ -75,13 +77,25 @@ pub enum Fault {
     ChildDeaf,
     /// A child breaks the protocol.
     ChildViolation,
+    /// A child never answers a call.
+    CallUnanswered,
+    /// A child takes long to answer a call, perhaps too long.
+    CallLate,
+    /// A child answers a call twice.
+    CallTwice,
+    /// A child answers a call by something else than an answer.
+    CallGarbage,
+    /// A child dies while it is called.
+    CallDeath,
+    /// A client takes a call back.
+    CallCancelled,
     /// A process cannot be started, for now or for good.
     SpawnFailure,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 36] = [
+    pub const ALL: [Fault; 43] = [
         Fault::Loss,
         Fault::Refused,
         Fault::OneWay,
@@ -103,6 +117,7 @@ impl Fault {
         Fault::TornWrite,
         Fault::LostWrite,
         Fault::DiskFull,
+        Fault::DiskReadOnly,
         Fault::ClockSet,
         Fault::ClockJump,
         Fault::ClockDrift,
@@ -117,6 +132,12 @@ impl Fault {
         Fault::ChildFork,
         Fault::ChildDeaf,
         Fault::ChildViolation,
+        Fault::CallUnanswered,
+        Fault::CallLate,
+        Fault::CallTwice,
+        Fault::CallGarbage,
+        Fault::CallDeath,
+        Fault::CallCancelled,
         Fault::SpawnFailure,
     ];
 
@@ -144,6 +165,7 @@ impl Fault {
             Fault::TornWrite => "write torn",
             Fault::LostWrite => "write lost",
             Fault::DiskFull => "disk full",
+            Fault::DiskReadOnly => "disk read-only",
             Fault::ClockSet => "clock set wrong",
             Fault::ClockJump => "clock jumped",
             Fault::ClockDrift => "clock drifting",
@@ -158,6 +180,12 @@ impl Fault {
             Fault::ChildFork => "child forks",
             Fault::ChildDeaf => "child ignores SIGTERM",
             Fault::ChildViolation => "child breaks protocol",
+            Fault::CallUnanswered => "call unanswered",
+            Fault::CallLate => "call answered late",
+            Fault::CallTwice => "call answered twice",
+            Fault::CallGarbage => "call answered by garbage",
+            Fault::CallDeath => "child dies in a call",
+            Fault::CallCancelled => "call cancelled",
             Fault::SpawnFailure => "spawn fails",
         }
     }

@@ -4,6 +4,7 @@
 //! daemon its processes and views, after a request its pace, after an event at the Backend its place
 //! in the row.
 
+mod calls;
 mod commands;
 mod events;
 mod polling;
@@ -12,6 +13,8 @@ mod secrets;
 mod views;
 
 use std::collections::BTreeMap;
+
+use satellite_core::id::InstanceKey;
 
 use super::{Stage, Violation};
 pub use polling::Pace;
@@ -29,12 +32,16 @@ pub enum Invariant {
     OneEffectPerCommand,
     /// A command has one result.
     OneResultPerCommand,
+    /// A call has one outcome.
+    CallEndsOnce,
     /// An event is stored once, or named in a gap.
     EventOnceOrInGap,
     /// Event numbers have no holes.
     NumbersWithoutHoles,
     /// An event sent again is the same event.
     EventKeepsItsId,
+    /// An event that was accepted is in the journal, confirmed, or will be named in a gap.
+    AcceptedEventsKept,
     /// The heartbeat says what the view says.
     HeartbeatAgrees,
     /// An online server has an online instance, and no other has.
@@ -67,15 +74,17 @@ pub enum Invariant {
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Invariant; 22] = [
+    pub const ALL: [Invariant; 24] = [
         Invariant::OneProcessPerInstance,
         Invariant::ProcessHasInstance,
         Invariant::ReadyMeansRunning,
         Invariant::OneEffectPerCommand,
         Invariant::OneResultPerCommand,
+        Invariant::CallEndsOnce,
         Invariant::EventOnceOrInGap,
         Invariant::NumbersWithoutHoles,
         Invariant::EventKeepsItsId,
+        Invariant::AcceptedEventsKept,
         Invariant::HeartbeatAgrees,
         Invariant::ServerFollowsInstances,
         Invariant::StatusesAgree,
@@ -100,9 +109,11 @@ impl Invariant {
             Invariant::ReadyMeansRunning => "calls go only to a process that runs",
             Invariant::OneEffectPerCommand => "a command takes effect once",
             Invariant::OneResultPerCommand => "a command has one result",
+            Invariant::CallEndsOnce => "a call has one outcome, its own",
             Invariant::EventOnceOrInGap => "an event is stored once or named in a gap",
             Invariant::NumbersWithoutHoles => "event numbers have no holes",
             Invariant::EventKeepsItsId => "an event sent again is the same event",
+            Invariant::AcceptedEventsKept => "an accepted event is kept or named in a gap",
             Invariant::HeartbeatAgrees => "the heartbeat says what the view says",
             Invariant::ServerFollowsInstances => "an online server has an online instance",
             Invariant::StatusesAgree => "statuses told by events are those of the view",
@@ -148,8 +159,10 @@ pub struct Watch {
     pub broken: Option<Violation>,
     /// The pace of each satellite's requests.
     pub(super) paces: BTreeMap<usize, Pace>,
-    /// How often the work of each command began.
+    /// How often the work of each command began that no process can tell of.
     begun: BTreeMap<String, u64>,
+    /// Processes started for each command, by instance.
+    started: BTreeMap<(String, InstanceKey), u64>,
     /// The revision of each satellite's view that was looked at last.
     seen: BTreeMap<usize, (u64, u64, u64)>,
 }
@@ -171,6 +184,8 @@ pub fn after_step(stage: &mut Stage, satellite: Option<usize>) {
         events::stored(stage);
     }
     let Some(index) = satellite else { return };
+    let kept = events::accepted(stage, index);
+    stage.watch.holds(Invariant::AcceptedEventsKept, kept);
     let Some(subject) = stage.satellites.get(index) else { return };
     let Some(control) = &subject.control else { return };
     let now = (control.view().revision, subject.boot, stage.processes.changes());
@@ -192,7 +207,9 @@ pub fn after_step(stage: &mut Stage, satellite: Option<usize>) {
     }
 }
 
-pub(super) use commands::{begun, results};
+pub(super) use calls::{answered, none_left, notified};
+pub(super) use commands::{begun, results, started_for};
+pub(super) use events::batch;
 pub(super) use secrets::{journalled, logged, traced};
 pub(super) use views::heartbeat;
 

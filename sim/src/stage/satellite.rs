@@ -8,12 +8,15 @@ use satellite_core::control::{Control, Record, Start};
 use satellite_core::credentials::Credentials;
 use satellite_core::heartbeat::Heartbeat;
 use satellite_core::id::InstallationId;
+use satellite_core::journal::{self, Entry};
 use satellite_core::limits::Settings;
 use satellite_core::secret::Secret;
 use satellite_core::time::Timestamp;
 use satellite_core::view::View;
+use serde::Deserialize;
 
 use super::clock::Clock;
+use super::relays::Peer;
 
 /// What survives a killed daemon.
 #[derive(Clone, Debug, Default)]
@@ -26,16 +29,36 @@ pub struct Disk {
     pub journal: Vec<u8>,
     /// So many of its bytes outlive a power cut.
     pub synced: usize,
+    /// The number after the last event that it holds.
+    pub next_event: u64,
+    /// Numbers from there on that its mark stands for.
+    pub marked: u64,
+    /// Whether it could not even be marked when that was last tried.
+    pub is_unmarkable: bool,
 }
 
 impl Disk {
-    /// Writes a record.
-    pub fn write(&mut self, record: Record) {
+    /// Writes a record, as far as there is room.
+    pub fn write(&mut self, record: Record, room: Room) -> Result<(), String> {
+        let is_mark = matches!(record, Record::JournalMark(_));
+        let refused = match room {
+            Room::Free => None,
+            Room::Full if is_mark && self.journal.len() > 8 => None,
+            Room::Full => Some("no space left on device"),
+            Room::ReadOnly => Some("read-only file system"),
+        };
+        if is_mark {
+            self.is_unmarkable = refused.is_some();
+        }
+        if let Some(error) = refused {
+            return Err(String::from(error));
+        }
         match record {
             Record::Credentials(credentials) => self.credentials = Some(credentials),
             Record::Configuration(bytes) => self.configuration = Some(bytes),
             Record::Unpaired => self.credentials = None,
             Record::Journal { bytes, sync } => {
+                self.next_event = self.next_event.max(next_event(&bytes));
                 self.journal.extend_from_slice(&bytes);
                 if sync {
                     self.synced = self.journal.len();
@@ -43,9 +66,23 @@ impl Disk {
             }
             Record::JournalRewrite(bytes) => {
                 self.synced = bytes.len();
+                self.next_event = next_event(&bytes);
+                (self.marked, self.is_unmarkable) = (0, false);
                 self.journal = bytes;
             }
+            Record::JournalMark(numbers) => {
+                let mark = journal::mark(numbers).ok_or("more than a mark can say")?;
+                self.journal.iter_mut().zip(mark).for_each(|(place, byte)| *place = byte);
+                self.synced = self.journal.len();
+                self.marked = numbers;
+            }
         }
+        Ok(())
+    }
+
+    /// Whether a later daemon knows that an event of this number was, or may have been.
+    pub fn knows(&self, number: u64) -> bool {
+        number < self.next_event.saturating_add(self.marked)
     }
 
     /// Bytes that a power cut may take.
@@ -57,7 +94,34 @@ impl Disk {
     pub fn lose_power(&mut self, kept: usize) {
         self.journal.truncate(self.synced.saturating_add(kept));
         self.synced = self.journal.len();
+        self.next_event = next_event(&self.journal);
     }
+}
+
+/// What a disk takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// Everything.
+    Free,
+    /// What needs no room.
+    Full,
+    /// Nothing.
+    ReadOnly,
+}
+
+/// The number after the last event of these lines of a journal; 0 if they hold none.
+fn next_event(lines: &[u8]) -> u64 {
+    #[derive(Deserialize)]
+    struct Numbered {
+        seq: u64,
+    }
+    let numbers = journal::scan(lines).entries.into_iter().filter_map(|entry| match entry {
+        Entry::Event(json) => serde_json::from_str(json.get()).ok().map(|it: Numbered| it.seq),
+        Entry::Gap(gap) => Some(gap.to_seq),
+        Entry::Confirmed { through } => Some(through),
+        _ => None,
+    });
+    numbers.max().map_or(0, |last| last.saturating_add(1))
 }
 
 /// A satellite.
@@ -76,11 +140,12 @@ pub struct Satellite {
     pub clock: Clock,
     /// Its disk.
     pub disk: Disk,
-    /// Whether its disk was ever full: events then went out without being on disk, and a daemon that
-    /// dies does not remember their numbers.
-    pub was_forgetful: bool,
     /// Until when the disk is full.
     pub disk_full_until: Timestamp,
+    /// Until when nothing can be written to the disk.
+    pub read_only_until: Timestamp,
+    /// Events before this number were accepted, and the disk knows of them.
+    pub accepted: u64,
     /// Until when the machine sleeps.
     pub asleep_until: Timestamp,
     /// The token it was given.
@@ -99,6 +164,8 @@ pub struct Satellite {
     pub crashes: BTreeMap<InstallationId, u64>,
     /// The view of the heartbeat that is being made.
     pub sampled: Arc<View>,
+    /// The relays of its processes, by their ids.
+    pub peers: BTreeMap<u32, Peer>,
     /// When the control machine and the heartbeat next want the time, by the true clock.
     pub due: [Option<Timestamp>; 2],
 }
@@ -114,7 +181,8 @@ impl Satellite {
             machine_boots: 0,
             clock: Clock::new(Timestamp(0), Timestamp(0), 0),
             disk: Disk::default(),
-            was_forgetful: false,
+            accepted: 0,
+            read_only_until: Timestamp(0),
             disk_full_until: Timestamp(0),
             asleep_until: Timestamp(0),
             token: token.to_string(),
@@ -125,6 +193,7 @@ impl Satellite {
             exited: None,
             crashes: BTreeMap::new(),
             sampled: Arc::default(),
+            peers: BTreeMap::new(),
             due: [None; 2],
         }
     }
@@ -153,6 +222,7 @@ impl Satellite {
     pub fn drop_daemon(&mut self) {
         self.control = None;
         self.heartbeat = None;
+        self.peers.clear();
         self.due = [None; 2];
         self.fuse = None;
     }

@@ -28,6 +28,7 @@ impl Stage {
         self.backend.in_maintenance = false;
         for subject in &mut self.satellites {
             subject.disk_full_until = Timestamp(0);
+            subject.read_only_until = Timestamp(0);
             subject.fuse = None;
         }
     }
@@ -64,6 +65,13 @@ impl Stage {
                 let until = self.now.after(lasts);
                 if let Some(subject) = self.satellites.get_mut(satellite) {
                     subject.disk_full_until = until;
+                }
+            }
+            if self.strikes(satellite, Fault::DiskReadOnly) {
+                let lasts = lasting(self, 30 * MINUTE);
+                let until = self.now.after(lasts);
+                if let Some(subject) = self.satellites.get_mut(satellite) {
+                    subject.read_only_until = until;
                 }
             }
             if self.strikes(satellite, Fault::HostSleep) {

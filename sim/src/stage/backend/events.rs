@@ -43,6 +43,8 @@ pub struct Stored {
     pub last: Option<u64>,
     /// The first and last number it declares lost.
     pub gap: Option<(u64, u64)>,
+    /// Whether it was refused before: this is a copy that was overtaken.
+    pub was_refused: bool,
 }
 
 #[derive(Deserialize)]
@@ -94,9 +96,10 @@ impl ModelBackend {
         let gap =
             (head.kind == "satellite.events.gap").then(|| (number("from_seq"), number("to_seq")));
         let last = ledger.last;
+        let mut was_refused = false;
         if before.is_none() {
             ledger.last = ledger.last.max(Some(head.seq));
-            ledger.refused.remove(&head.seq);
+            was_refused = ledger.refused.remove(&head.seq);
             if gap.is_some() {
                 ledger.in_gaps += number("count");
             }
@@ -108,7 +111,7 @@ impl ModelBackend {
             *self.kinds.entry(head.kind).or_default() += 1;
         }
         let (satellite, id, seq) = (satellite.to_string(), head.id, head.seq);
-        self.fresh.push(Stored { satellite, id, seq, before, digest, last, gap });
+        self.fresh.push(Stored { satellite, id, seq, before, digest, last, gap, was_refused });
     }
 
     /// Takes note that a batch is being refused: an event that is alone in it will not come again.

@@ -1,5 +1,7 @@
 //! Events at the Backend: none is missing, none is two.
 
+use serde::Deserialize;
+
 use super::Invariant;
 use crate::stage::Stage;
 use crate::stage::backend::Stored;
@@ -12,11 +14,6 @@ pub(super) fn stored(stage: &mut Stage) {
         if event.before.is_some() {
             continue;
         }
-        let row = stage.backend.satellites.get(&event.satellite);
-        let whose = row.and_then(|row| stage.satellites.iter().find(|it| it.name == row.name));
-        if whose.is_some_and(|subject| subject.was_forgetful) {
-            continue;
-        }
         let refused = |seq: u64| {
             let row = stage.backend.satellites.get(&event.satellite);
             row.is_some_and(|row| row.ledger.refused.contains(&seq))
@@ -25,6 +22,48 @@ pub(super) fn stored(stage: &mut Stage) {
         stage.watch.holds(Invariant::NumbersWithoutHoles, holes);
         stage.watch.holds(Invariant::EventOnceOrInGap, twice);
     }
+}
+
+/// What a daemon has accepted its disk knows of, unless nothing at all can be written to it; and the
+/// daemon after it gives none of those numbers again.
+pub(super) fn accepted(stage: &mut Stage, index: usize) -> Result<(), String> {
+    let Some(subject) = stage.satellites.get_mut(index) else { return Ok(()) };
+    let Some(control) = &subject.control else { return Ok(()) };
+    let next = control.next_event();
+    if next < subject.accepted {
+        return Err(format!(
+            "{} accepted events before number {}, and goes on with {next}",
+            subject.name, subject.accepted
+        ));
+    }
+    if subject.disk.knows(next.saturating_sub(1)) {
+        subject.accepted = next;
+    } else if !subject.disk.is_unmarkable {
+        return Err(format!(
+            "{} accepted events before number {next}; its disk knows of those before {} and {} more",
+            subject.name, subject.disk.next_event, subject.disk.marked
+        ));
+    }
+    Ok(())
+}
+
+/// A batch leaves: whatever becomes of the daemon, the next one does not give its numbers again.
+pub(in crate::stage) fn batch(stage: &mut Stage, index: usize, body: &[u8]) {
+    #[derive(Deserialize)]
+    struct Batch {
+        events: Vec<Numbered>,
+    }
+    #[derive(Deserialize)]
+    struct Numbered {
+        seq: u64,
+    }
+    let Some(subject) = stage.satellites.get(index) else { return };
+    let batch: Batch = serde_json::from_slice(body).unwrap_or(Batch { events: Vec::new() });
+    let unknown = batch.events.iter().find(|event| !subject.disk.knows(event.seq));
+    let outcome = unknown.map_or(Ok(()), |event| {
+        Err(format!("{} sent number {}, of which its disk knows nothing", subject.name, event.seq))
+    });
+    stage.watch.holds(Invariant::AcceptedEventsKept, outcome);
 }
 
 /// What comes again under an id is what came first.
@@ -53,10 +92,10 @@ fn without_holes(event: &Stored, refused: impl Fn(u64) -> bool) -> Result<(), St
     }
 }
 
-/// No two events have one number.
+/// No two events have one number. One that was refused may yet come, in a copy that was overtaken.
 fn once(event: &Stored) -> Result<(), String> {
     match event.last {
-        Some(last) if event.seq <= last => {
+        Some(last) if event.seq <= last && !event.was_refused => {
             Err(format!("number {} came as a new event {} after {last}", event.seq, event.id))
         }
         _ => Ok(()),
@@ -76,6 +115,7 @@ mod tests {
             digest: 1,
             last,
             gap: None,
+            was_refused: false,
         }
     }
 
@@ -96,6 +136,7 @@ mod tests {
     fn a_number_that_comes_again_under_another_id_is_seen() {
         assert!(once(&event(Some(17), 17)).is_err());
         assert!(once(&event(Some(17), 18)).is_ok());
+        assert!(once(&Stored { was_refused: true, ..event(Some(18), 17) }).is_ok());
     }
 
     #[test]
