@@ -10,6 +10,7 @@ pub mod json_rpc;
 pub mod lifecycle;
 pub mod mcp_json;
 pub mod recording;
+pub mod remote;
 pub mod retry_after;
 pub mod sse;
 pub mod wire;
@@ -18,7 +19,7 @@ pub mod wire;
 pub type Body = fn(&[u8]);
 
 /// Every target by name, which is also that of its file and of its corpus.
-pub const TARGETS: [(&str, Body); 11] = [
+pub const TARGETS: [(&str, Body); 12] = [
     ("credentials", credentials::run),
     ("egress", egress::run),
     ("journal", journal::run),
@@ -27,6 +28,7 @@ pub const TARGETS: [(&str, Body); 11] = [
     ("mcp_json", mcp_json::run),
     ("recording", recording::run),
     ("registration_token", wire::registration_token),
+    ("remote", remote::run),
     ("retry_after", retry_after::run),
     ("sse", sse::run),
     ("wire", wire::wire),

@@ -93,6 +93,11 @@ fn registration_tokens_keep_their_promises_on_their_corpus() {
 }
 
 #[test]
+fn remotes_keep_their_promises_on_their_corpus() {
+    replay("remote");
+}
+
+#[test]
 fn recordings_keep_their_promises_on_their_corpus() {
     replay("recording");
 }

@@ -270,3 +270,6 @@ impl<C: HttpClient, T: TokenSource, R: Fn(Report)> Task<C, T, R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

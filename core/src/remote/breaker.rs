@@ -103,3 +103,80 @@ impl Breaker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_endpoint_is_tried_by_one_request_at_a_time(
+            steps in prop::collection::vec((0_u8..5, 0_u64..6_000, prop::option::of(0_u64..600_000)), 0..60),
+            seed in any::<u64>(),
+        ) {
+            let mut random = Random::new(seed);
+            let mut breaker = Breaker::new();
+            let mut now = Timestamp(1);
+            // Requests under way, and whether each is the one that tries the endpoint.
+            let mut under_way: alloc::vec::Vec<bool> = alloc::vec::Vec::new();
+            for (step, pause, asked) in steps {
+                now = now.after(pause);
+                match step {
+                    0 | 1 if breaker.admits(now, step == 1) => under_way.push(breaker.sent()),
+                    2 if !under_way.is_empty() => {
+                        under_way.remove(0);
+                        breaker.succeeded();
+                        prop_assert_eq!(breaker.state(), State::Closed);
+                        // Whoever tried it may still be under way; it decides nothing any more.
+                        under_way.iter_mut().for_each(|tries| *tries = false);
+                    }
+                    3 if !under_way.is_empty() => {
+                        let tried = under_way.remove(0);
+                        breaker.failed(now, tried, asked, &mut random);
+                        if let State::Open { until } = breaker.state() {
+                            prop_assert!(until <= now.after(BACKOFF_MAX_MS));
+                        }
+                    }
+                    4 if !under_way.is_empty() => {
+                        if under_way.remove(0) {
+                            breaker.given_up(now);
+                        }
+                    }
+                    _ => {}
+                }
+                let trying = under_way.iter().filter(|tries| **tries).count();
+                prop_assert_eq!(trying, usize::from(breaker.state() == State::HalfOpen));
+            }
+            // It never stays shut: once nothing is under way, somebody may try it.
+            if under_way.is_empty() {
+                prop_assert!(breaker.admits(now.after(BACKOFF_MAX_MS), false));
+            }
+        }
+    }
+
+    #[test]
+    fn it_opens_after_failures_in_a_row_and_rests_ever_longer_up_to_a_bound() {
+        let (mut random, mut breaker, mut now) = (Random::new(1), Breaker::new(), Timestamp(0));
+        for _ in 1..BREAKER_FAILURES_MAX {
+            breaker.failed(now, false, None, &mut random);
+            assert!(breaker.admits(now, false));
+        }
+        let mut rests = alloc::vec::Vec::new();
+        for _ in 0..8 {
+            let tried = breaker.sent();
+            breaker.failed(now, tried, None, &mut random);
+            let State::Open { until } = breaker.state() else { panic!("it takes requests") };
+            assert!(!breaker.admits(now, false) && breaker.admits(now, true));
+            rests.push(until.since(now));
+            now = until;
+            assert!(breaker.admits(now, false));
+        }
+        assert!(rests[0] <= BREAKER_REST_MIN_MS, "{rests:?}");
+        let last = rests[4..]
+            .iter()
+            .all(|rest| (BREAKER_REST_MAX_MS / 2..=BREAKER_REST_MAX_MS).contains(rest));
+        assert!(last, "{rests:?}");
+    }
+}

@@ -122,3 +122,70 @@ pub(super) fn of_content(head: &Head) -> Trouble {
          be no MCP server at it"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DETAIL: &str = "401 unauthorized: token invalid, connection refused";
+
+    #[test]
+    fn failures_are_told_apart_by_their_type_whatever_their_words_say() {
+        use Fault::{Broken, Unreachable};
+        let text = || String::from(DETAIL);
+        for (failure, fault, may_have_run) in [
+            (HttpFailure::Refused(text()), Unreachable, false),
+            (HttpFailure::Unresolved(text()), Unreachable, false),
+            (HttpFailure::ConnectTimedOut, Unreachable, false),
+            (HttpFailure::Tls(text()), Broken, false),
+            (HttpFailure::Certificate(text()), Broken, false),
+            (HttpFailure::TimedOut, Unreachable, true),
+            (HttpFailure::Reset(text()), Unreachable, true),
+            (HttpFailure::Cut(text()), Unreachable, true),
+            (HttpFailure::TooLarge { limit: 1 }, Broken, true),
+            (HttpFailure::Malformed(text()), Broken, true),
+            (HttpFailure::Forbidden { what: text() }, Broken, false),
+            (HttpFailure::Other(text()), Broken, true),
+        ] {
+            let trouble = of_failure(&failure, false);
+            let found = (trouble.failure.fault, trouble.may_have_run);
+            assert_eq!(found, (fault, may_have_run), "{failure}");
+            assert_eq!(trouble.passes, fault == Unreachable, "{failure}");
+            assert!(of_failure(&failure, true).may_have_run, "{failure}");
+        }
+    }
+
+    #[test]
+    fn statuses_are_told_apart() {
+        use Fault::{AuthorisationNeeded, Broken, Unreachable};
+        let plain = |status| of_status(&Head::new(status, []), Timestamp(0));
+        for (status, fault, may_have_run) in [
+            (301, Broken, false),
+            (400, Broken, false),
+            (401, AuthorisationNeeded, false),
+            (403, AuthorisationNeeded, false),
+            (404, Broken, false),
+            (405, Broken, false),
+            (408, Unreachable, true),
+            (418, Broken, false),
+            (429, Unreachable, false),
+            (500, Broken, true),
+            (502, Unreachable, true),
+            (503, Unreachable, true),
+            (504, Unreachable, true),
+            (599, Broken, true),
+        ] {
+            let trouble = plain(status);
+            let found = (trouble.failure.fault, trouble.may_have_run);
+            assert_eq!(found, (fault, may_have_run), "{status}");
+        }
+        let busy = Head::new(503, [("retry-after", &b"7"[..])]);
+        let busy = of_status(&busy, Timestamp(0));
+        assert_eq!((busy.may_have_run, busy.failure.retry_after_ms), (false, Some(7_000)));
+        let challenge = Head::new(400, [("www-authenticate", &b"Bearer error=\"x\""[..])]);
+        let fault = of_status(&challenge, Timestamp(0)).failure.fault;
+        assert_eq!(fault, AuthorisationNeeded);
+        let other = Head::new(400, [("www-authenticate", &b"Basic realm=\"Bearer\""[..])]);
+        assert_eq!(of_status(&other, Timestamp(0)).failure.fault, Broken);
+    }
+}

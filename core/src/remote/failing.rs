@@ -43,7 +43,8 @@ impl Peer {
             && self.endpoints.has_other(failed)
         {
             // Another endpoint may do at once what this one did not.
-            if self.session.is_bound() && self.session.stage == Stage::Open {
+            let is_there = self.session.endpoint == failed && self.session.stage == Stage::Open;
+            if is_there && self.session.is_bound() {
                 self.end_session(now, out);
             }
             if let Some(message) = self.messages.get_mut(number) {
@@ -176,7 +177,7 @@ impl Peer {
         }
         let at = now.after(REMOTE_LINGER_MS);
         exchange.carries = Carries::Nothing;
-        if !matches!(exchange.reading, Reading::Events(_)) {
+        if !matches!(exchange.reading, Reading::Head | Reading::Events(_)) {
             exchange.reading = Reading::Nothing;
         }
         exchange.ends = Some(at);

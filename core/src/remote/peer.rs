@@ -94,7 +94,7 @@ impl Peer {
         self.exchanges.len()
     }
 
-    fn tell(&mut self, now: Timestamp, event: relay::Event) -> Verdict {
+    pub(super) fn tell(&mut self, now: Timestamp, event: relay::Event) -> Verdict {
         self.relay.handle(now, event, &mut self.wants)
     }
 
@@ -239,6 +239,7 @@ impl Peer {
         for exchange in under_way {
             self.abort(now, exchange, out);
         }
+        self.alarms.clear();
         // After everything of the session has been given up.
         self.say_goodbye(now, out);
         self.session.reset();

@@ -13,6 +13,7 @@ use super::request::Method;
 use super::{Effect, ExchangeId, Request};
 use crate::Verdict;
 use crate::limits::REMOTE_ACCEPT_TIMEOUT_MS;
+use crate::relay::{self, Report};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::view::Transport;
@@ -128,7 +129,13 @@ impl Peer {
         }
         let is_used =
             |place| matches!(place, Place::InFlight(_) | Place::Resuming(_) | Place::Delivered(_));
-        if !self.messages.iter().any(|(_, message)| is_used(message.place)) {
+        let is_in_use = self.messages.iter().any(|(_, message)| is_used(message.place));
+        if is_in_use && self.session.form == Form::Legacy && self.session.stage == Stage::Open {
+            // Its stream carries the answers to calls: it stays, and its lists prove it good.
+            out.push(Effect::Report(Report::Initialized));
+            return self.tell(now, relay::Event::Relist);
+        }
+        if !is_in_use {
             self.say_goodbye(now, out);
         }
         self.end_session(now, out);

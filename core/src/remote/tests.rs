@@ -1,3 +1,8 @@
+mod endpoints;
+mod legacy;
+mod random;
+mod retries;
+mod sessions;
 mod streamable;
 
 use alloc::string::{String, ToString};
@@ -251,6 +256,27 @@ impl Bench {
 
 fn refused() -> HttpFailure {
     HttpFailure::Refused("nobody listens".to_string())
+}
+
+fn tokens(bench: &mut Bench) -> Vec<Option<u64>> {
+    let mut asked = vec![];
+    bench.out.retain(|effect| match effect {
+        Effect::FetchToken { stale } => {
+            asked.push(*stale);
+            false
+        }
+        _ => true,
+    });
+    asked
+}
+
+fn token(id: u64) -> Event {
+    Event::Token(Ok(AccessToken {
+        id,
+        token_type: "Bearer".to_string(),
+        token: Secret::new(format!("t{id}")),
+        expires_at: None,
+    }))
 }
 
 fn reset() -> HttpFailure {
