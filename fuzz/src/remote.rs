@@ -183,7 +183,7 @@ impl World {
             _ => kind,
         };
         let mut headers = vec![("content-type", kind), ("retry-after", kind)];
-        if status % 2 == 0 {
+        if status.is_multiple_of(2) {
             headers.push(("mcp-session-id", b"s"));
         }
         let exchange = self.open[at].exchange;

@@ -139,8 +139,9 @@ mod tests {
                             prop_assert!(until <= now.after(BACKOFF_MAX_MS));
                         }
                     }
-                    4 if !under_way.is_empty() => {
-                        if under_way.remove(0) {
+                    4 => {
+                        let tried = (!under_way.is_empty()).then(|| under_way.remove(0));
+                        if tried == Some(true) {
                             breaker.given_up(now);
                         }
                     }

@@ -50,6 +50,7 @@ impl Peer {
         if head.is_success() && head.content == Content::Events {
             let Some(exchange) = self.exchanges.get_mut(&id) else { return };
             exchange.reading = Reading::events();
+            self.session.has_listened = true;
             if let Some(at) = exchange.ends.take() {
                 self.alarms.remove(&(at, Alarm::Exchange(id)));
             }
@@ -58,13 +59,14 @@ impl Peer {
         let has_session = self.exchanges.get(&id).is_some_and(|exchange| exchange.has_session);
         self.abort(now, id, out);
         match head.status {
-            404 if has_session => {
+            404 if has_session && self.session.has_listened => {
                 // Its next message would find out; its lists may have changed already.
                 self.end_session(now, out);
                 self.greet(now, out);
             }
             500..600 | 429 => self.listening_failed(now),
-            // 405: the server has nothing to say of its own accord.
+            // 405, or 404 where there was no such stream before: the server has nothing to say of
+            // its own accord.
             _ => {}
         }
     }

@@ -269,7 +269,7 @@ impl Machine for Peer {
             Event::Relist => self.tell(now, relay::Event::Relist),
             Event::Probed => self.tell(now, relay::Event::Probed),
             Event::Reconnect => self.reconnect(now, out),
-            Event::Head { exchange, head } => self.head(now, exchange, head, out),
+            Event::Head { exchange, head } => self.head(now, exchange, &head, out),
             Event::Chunk { exchange, bytes } => self.chunk(now, exchange, &bytes, out),
             Event::Ended { exchange } => self.ended(now, exchange, out),
             Event::Failed { exchange, failure } => {

@@ -24,7 +24,7 @@ impl Peer {
         &mut self,
         now: Timestamp,
         id: ExchangeId,
-        head: Head,
+        head: &Head,
         out: &mut Vec<Effect>,
     ) -> Verdict {
         let Some(exchange) = self.exchanges.get_mut(&id) else { return LATE };
@@ -34,20 +34,22 @@ impl Peer {
         let endpoint = exchange.endpoint;
         let round_trip_ms = now.since(exchange.began);
         let carries = exchange.carries;
+        // What the head announces decides what is read further.
+        exchange.reading = Reading::Nothing;
         match carries {
-            Carries::Nothing => exchange.reading = Reading::Nothing,
-            Carries::Listening => self.listening_head(now, id, &head, out),
-            Carries::Stream => self.stream_head(now, id, &head, out),
-            Carries::Rest(number) => self.rest_head(now, id, number, &head, out),
+            Carries::Nothing => {}
+            Carries::Listening => self.listening_head(now, id, head, out),
+            Carries::Stream => self.stream_head(now, id, head, out),
+            Carries::Rest(number) => self.rest_head(now, id, number, head, out),
             Carries::Message(number) => {
                 if let Some(message) = self.messages.get_mut(number) {
                     message.round_trip_ms = Some(round_trip_ms);
                 }
                 if head.is_success() {
                     self.endpoint_answered(now, id, endpoint);
-                    self.accepted(now, id, number, &head, out);
+                    self.accepted(now, id, number, head, out);
                 } else {
-                    self.refused(now, id, number, endpoint, &head, out);
+                    self.refused(now, id, number, endpoint, head, out);
                 }
             }
         }
@@ -95,6 +97,9 @@ impl Peer {
             return;
         }
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        if matches!(what, What::Request(_)) && exchange.epoch == self.session.epoch {
+            self.session.is_proven = true;
+        }
         if self.session.form == Form::Legacy {
             let epoch = exchange.epoch;
             message.place = Place::Delivered(epoch);

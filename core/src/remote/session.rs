@@ -53,6 +53,11 @@ pub(super) struct Session {
     pub(super) id: Option<Secret>,
     /// Where it lives, if it lives anywhere.
     pub(super) endpoint: usize,
+    /// Whether the server took a request in it: one that is unknown from the start is not begun
+    /// again and again.
+    pub(super) is_proven: bool,
+    /// Whether the server's own stream could be had in it.
+    pub(super) has_listened: bool,
     /// Legacy: where messages are posted.
     pub(super) post_url: Option<Secret>,
     /// The open stream on which the server speaks of its own accord.
@@ -77,6 +82,8 @@ impl Session {
             first_refusal: None,
             id: None,
             endpoint: 0,
+            is_proven: false,
+            has_listened: false,
             post_url: None,
             stream: None,
             last_event: None,
@@ -96,6 +103,8 @@ impl Session {
         self.epoch += 1;
         self.stage = Stage::Absent;
         self.id = None;
+        self.is_proven = false;
+        self.has_listened = false;
         self.post_url = None;
         self.stream = None;
         self.last_event = None;
@@ -201,7 +210,9 @@ impl Peer {
     ) {
         let epoch = self.exchanges.get(&exchange).map(|exchange| exchange.epoch);
         self.abort(now, exchange, out);
+        let mut is_useless = false;
         if epoch == Some(self.session.epoch) && self.session.stage == Stage::Open {
+            is_useless = !self.session.is_proven;
             self.end_session(now, out);
         }
         let Some(message) = self.messages.get_mut(number) else { return };
@@ -214,7 +225,7 @@ impl Peer {
             }
             return;
         }
-        if message.has_new_session {
+        if message.has_new_session || is_useless {
             let what = "the server forgets its sessions as soon as it makes them; if several \
                         machines serve this address, it must keep a client on one of them";
             let trouble = Trouble { may_have_run: false, ..Trouble::broken(what) };

@@ -175,3 +175,45 @@ fn a_stream_that_cannot_be_taken_up_leaves_the_outcome_unknown() {
         assert!(calls(&mut bench).is_empty());
     }
 }
+
+#[test]
+fn a_server_that_knows_no_session_at_all_is_not_greeted_again_and_again() {
+    let mut bench = Bench::ready(Some("s1"));
+    bench.event(Event::Relist);
+    let mut handshakes = 0;
+    for _ in 0..50 {
+        for sent in bench.requests() {
+            if sent.rpc() == "initialize" {
+                handshakes += 1;
+                let greeting = json!({"jsonrpc": "2.0", "id": sent.body["id"], "result": {
+                    "protocolVersion": "2025-06-18", "capabilities": {"tools": {}}}});
+                let mut headers = JSON.to_vec();
+                headers.push(("mcp-session-id", b"s2"));
+                bench.answer(&sent, 200, &headers, &greeting.to_string());
+            } else {
+                bench.answer(&sent, 404, &[], "");
+            }
+        }
+        bench.after(1_000);
+    }
+    assert_eq!(handshakes, 1);
+    assert_eq!(bench.faults(), [Fault::Broken]);
+}
+
+#[test]
+fn a_stream_that_is_not_found_is_no_lost_session() {
+    let mut bench = Bench::new();
+    bench.event(Event::Opened);
+    let asked = bench.sent("initialize");
+    let greeting = json!({"jsonrpc": "2.0", "id": asked.body["id"], "result": {
+        "protocolVersion": "2025-11-25", "capabilities": {}}});
+    let mut headers = JSON.to_vec();
+    headers.push(("mcp-session-id", b"s1"));
+    bench.answer(&asked, 200, &headers, &greeting.to_string());
+    let told = bench.sent("notifications/initialized");
+    bench.answer(&told, 202, &[], "");
+    let listening = bench.requests().remove(0);
+    bench.answer(&listening, 404, &[], "");
+    bench.after(100_000);
+    assert!(bench.requests().is_empty());
+}

@@ -1,7 +1,7 @@
 //! Streamable HTTP as servers speak it: well, badly, and not at all.
 
 use super::*;
-use crate::limits::MESSAGE_MAX_BYTES;
+use crate::limits::{MESSAGE_MAX_BYTES, REMOTE_EXCHANGES_MAX};
 
 #[test]
 fn a_handshake_goes_by_the_specification() {
@@ -225,4 +225,20 @@ fn the_servers_own_stream_is_read_and_asked_for_again() {
         bench.head(&listening, 200, EVENTS);
     }
     assert!(bench.faults().is_empty());
+}
+
+#[test]
+fn calls_beyond_the_bound_of_exchanges_wait_for_their_turn() {
+    let mut bench = Bench::ready(None);
+    for id in 0..300 {
+        bench.call(id, false);
+    }
+    let sent = bench.take(|sent| sent.rpc() == "tools/call");
+    assert_eq!(sent.len(), REMOTE_EXCHANGES_MAX);
+    for sent in &sent {
+        bench.result(sent);
+    }
+    let rest = bench.take(|sent| sent.rpc() == "tools/call");
+    assert_eq!(rest.len(), 300 - REMOTE_EXCHANGES_MAX);
+    assert_eq!(bench.outcomes().len(), REMOTE_EXCHANGES_MAX);
 }
