@@ -12,6 +12,7 @@ pub mod guidance;
 pub mod instance_token;
 pub mod introspection;
 pub mod merge;
+pub mod oauth;
 mod owner;
 pub mod processes;
 pub mod queue;

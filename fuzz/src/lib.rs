@@ -9,6 +9,7 @@ pub mod journal;
 pub mod json_rpc;
 pub mod lifecycle;
 pub mod mcp_json;
+pub mod oauth;
 pub mod recording;
 pub mod remote;
 pub mod retry_after;
@@ -26,6 +27,7 @@ pub const TARGETS: [(&str, Body); 12] = [
     ("json_rpc", json_rpc::run),
     ("lifecycle", lifecycle::run),
     ("mcp_json", mcp_json::run),
+    ("oauth", oauth::run),
     ("recording", recording::run),
     ("registration_token", wire::registration_token),
     ("remote", remote::run),

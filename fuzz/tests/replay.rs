@@ -116,3 +116,8 @@ fn every_target_has_its_file_and_its_corpus() {
         inputs(name);
     }
 }
+
+#[test]
+fn oauth_keeps_its_promises_on_its_corpus() {
+    replay("oauth");
+}

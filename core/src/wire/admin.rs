@@ -7,6 +7,7 @@
 //! | installations | `GET`, `POST /api/teams/{team}/mcp/installations`; `GET`, `PATCH`, `DELETE …/{id}`; `POST …/{id}/redeploy` |
 //! | a user's settings | `PUT …/installations/{id}/users/{user}` |
 //! | instance tokens | `POST …/installations/{id}/users/{user}/token` |
+//! | links to connect | `POST …/installations/{id}/users/{user}/connect` |
 //! | registration tokens | `GET`, `POST /api/satellites/global/registration-tokens`; the same under `/api/teams/{team}`; `DELETE /api/satellites/registration-tokens/{id}` |
 //! | access tokens | `POST /api/users/{user}/tokens` |
 //! | satellites | `GET /api/satellites/manage`; `GET`, `PATCH`, `DELETE …/{id}`; `PATCH …/{id}/status`; `POST …/{id}/key` |
@@ -22,8 +23,9 @@ mod satellite;
 mod server;
 
 pub use installation::{
-    CreateInstallation, Installation, InstallationData, InstallationsData, Instance, InstanceToken,
-    InstanceTokenData, UpdateInstallation, UserSettings,
+    ConnectLink, ConnectLinkData, CreateInstallation, Installation, InstallationData,
+    InstallationsData, Instance, InstanceToken, InstanceTokenData, UpdateInstallation,
+    UserSettings,
 };
 pub use people::{
     AccessToken, AccessTokenData, CreateAccessToken, CreateTeam, CreateUser, Member, SetMember,

@@ -17,6 +17,10 @@ pub struct TokensRequest {
     pub user_id: UserId,
     /// The team both belong to.
     pub team_id: TeamId,
+    /// SHA-256, in lower-case hexadecimal, of an access token that the server refused: the Backend
+    /// gives another if it can. An addition; Backends that do not know it ignore it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_token_sha256: Option<String>,
 }
 
 /// The reply of `tokens/status`; 200 with `exists: false` when there is no token.

@@ -157,3 +157,20 @@ pub struct InstanceTokenData {
     /// The token.
     pub instance_token: InstanceToken,
 }
+
+/// A link that lets a user connect to a server that wants OAuth. Whoever holds it may: it is good
+/// once, and not for long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectLink {
+    /// The page to open.
+    pub url: Secret,
+    /// When it can be used no more.
+    pub expires_at: IsoTime,
+}
+
+/// `data` with a link to connect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectLinkData {
+    /// The link.
+    pub connect: ConnectLink,
+}
