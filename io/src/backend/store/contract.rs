@@ -1,5 +1,6 @@
 //! What every implementation of [`Store`] must do, run against each of them.
 
+mod connections;
 mod given;
 
 use std::future::Future;

@@ -2,6 +2,7 @@
 
 pub(super) mod accounts;
 pub(super) mod commands;
+pub(super) mod connections;
 pub(super) mod events;
 pub(super) mod health;
 pub(super) mod installations;

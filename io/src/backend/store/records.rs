@@ -4,6 +4,7 @@
 
 mod accounts;
 mod commands;
+mod connections;
 mod events;
 mod health;
 mod json_text;
@@ -13,6 +14,9 @@ mod servers;
 pub use accounts::{AccessToken, Member, Team, TokenOwner, User};
 pub use commands::{
     Completed, Completion, Delivery, Drawn, NewCommand, Notice, SatelliteCommand, Take, Taken, draw,
+};
+pub use connections::{
+    Credential, OauthClient, OauthFlow, OauthToken, Sealed, SealedGrant, StartedFlow, Unrenewed,
 };
 pub use events::{
     ClientActivity, EventEffect, EventOutcome, EventQuery, EventRecord, RequestLog, ServerLog,

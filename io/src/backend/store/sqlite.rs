@@ -2,6 +2,7 @@
 
 pub(super) mod accounts;
 pub(super) mod commands;
+pub(super) mod connections;
 pub(super) mod events;
 mod executor;
 pub(super) mod health;
@@ -24,11 +25,12 @@ pub use executor::{Executor, Inline, Job, Thread};
 use super::StoreError;
 
 /// The steps of the schema. They only go forward: a released one never changes.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 5] = [
     ("V1__satellites", include_str!("sqlite/migrations/V1__satellites.sql")),
     ("V2__servers", include_str!("sqlite/migrations/V2__servers.sql")),
     ("V3__command_timing", include_str!("sqlite/migrations/V3__command_timing.sql")),
     ("V4__config_version", include_str!("sqlite/migrations/V4__config_version.sql")),
+    ("V5__remote_connections", include_str!("sqlite/migrations/V5__remote_connections.sql")),
 ];
 
 /// A Backend's data in SQLite.

@@ -7,11 +7,12 @@ use satellite_core::id::{CommandId, InstallationId, InstanceId, SatelliteId, Tea
 use satellite_core::time::Timestamp;
 
 use super::records::{
-    AccessToken, Completed, Completion, ConfigurationSource, EventOutcome, EventQuery, EventRecord,
-    Heartbeat, HeartbeatRecord, Installation, InstallationPatch, Instance, KeyHolder, Member,
-    NewCommand, Notice, Process, Registered, Registration, RegistrationToken, Retained, Retention,
-    Satellite, SatelliteCommand, SatellitePatch, Server, StoredEvent, Take, Taken, Team,
-    TokenOwner, Tool, User, UserConfiguration,
+    AccessToken, Completed, Completion, ConfigurationSource, Credential, EventOutcome, EventQuery,
+    EventRecord, Heartbeat, HeartbeatRecord, Installation, InstallationPatch, Instance, KeyHolder,
+    Member, NewCommand, Notice, OauthClient, OauthFlow, OauthToken, Process, Registered,
+    Registration, RegistrationToken, Retained, Retention, Satellite, SatelliteCommand,
+    SatellitePatch, SealedGrant, Server, StartedFlow, StoredEvent, Take, Taken, Team, TokenOwner,
+    Tool, Unrenewed, User, UserConfiguration,
 };
 use super::{AnyStore, Model, Sqlite, StoreError, model, sqlite};
 
@@ -174,6 +175,40 @@ transactions! {
     instances::set_tool_disabled(
         installation: InstallationId, tool: String, disabled: bool, notice: Notice
     ) -> ();
+
+    /// Stores a way through an authorisation server, in place of any other of the same instance.
+    connections::create_oauth_flow(flow: OauthFlow, now: Timestamp) -> ();
+    /// The way that a link begins, if it has not begun.
+    connections::oauth_flow(link_hash: String, now: Timestamp) -> Option<OauthFlow>;
+    /// Begins the way of a link; false if that cannot be, or has been.
+    connections::start_oauth_flow(link_hash: String, started: StartedFlow, now: Timestamp) -> bool;
+    /// Ends the way that a state belongs to.
+    connections::take_oauth_flow(state_hash: String, now: Timestamp) -> Option<OauthFlow>;
+    /// As whom the Backend is known to an issuer.
+    connections::oauth_client(issuer: String, redirect_uri: String) -> Option<OauthClient>;
+    /// Stores as whom it is known, in place of what was.
+    connections::put_oauth_client(client: OauthClient) -> ();
+    /// Forgets it: the issuer has.
+    connections::forget_oauth_client(issuer: String, redirect_uri: String) -> ();
+    /// Stores a user's token in place of any other, lets the instance that waited for it connect,
+    /// and files the notice.
+    connections::connect(token: OauthToken, notice: Notice) -> ();
+    /// A user's token.
+    connections::oauth_token(credential: Credential) -> Option<OauthToken>;
+    /// Lets `holder` alone renew a token until `until`, unless somebody else may, or nobody can.
+    connections::lease_renewal(
+        credential: Credential, holder: String, now: Timestamp, until: Timestamp
+    ) -> Option<OauthToken>;
+    /// Stores what a renewal brought; false if `holder` may not any more.
+    connections::renewed(credential: Credential, holder: String, granted: SealedGrant) -> bool;
+    /// Ends a renewal that brought nothing; false if its holder may not any more.
+    connections::unrenewed(failure: Unrenewed) -> bool;
+    /// Whose tokens end before `before` and may be renewed, the earliest first.
+    connections::renewals_due(before: Timestamp, now: Timestamp, limit: u32) -> Vec<Credential>;
+    /// Has the instances wait for their users whose tokens have ended and cannot be renewed; says
+    /// how many.
+    connections::lapse_tokens(message: String, now: Timestamp) -> u64;
+
     /// Everything the satellite's configuration is made of. `in_force` is the version that the
     /// satellite says it has.
     installations::configuration_source(

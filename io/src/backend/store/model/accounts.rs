@@ -85,6 +85,7 @@ pub(in super::super) fn delete_user(
     tables.instances.retain(|_, instance| instance.user_id != user);
     tables.user_configurations.retain(|(_, owner), _| *owner != user);
     tables.access_tokens.retain(|_, token| token.user_id != user);
+    tables.drop_loose_connections();
     Ok(tables.users.remove(&user).is_some())
 }
 

@@ -7,9 +7,9 @@ use satellite_core::time::Timestamp;
 
 use super::super::StoreError;
 use super::super::records::{
-    AccessToken, ClientActivity, Heartbeat, Installation, Instance, Member, Notice, Process,
-    RegistrationToken, RequestLog, Satellite, SatelliteCommand, Server, ServerLog, StoredEvent,
-    Team, Tool, ToolUse, User, UserConfiguration,
+    AccessToken, ClientActivity, Heartbeat, Installation, Instance, Member, Notice, OauthClient,
+    OauthFlow, OauthToken, Process, RegistrationToken, RequestLog, Satellite, SatelliteCommand,
+    Server, ServerLog, StoredEvent, Team, Tool, ToolUse, User, UserConfiguration,
 };
 
 /// A key that was valid once.
@@ -48,6 +48,10 @@ pub(in super::super) struct Tables {
     pub(super) user_configurations: BTreeMap<(InstallationId, UserId), UserConfiguration>,
     /// By installation, user (or nobody) and name.
     pub(super) tools: BTreeMap<(InstallationId, String, String), Tool>,
+    pub(super) oauth_tokens: BTreeMap<(InstallationId, UserId), OauthToken>,
+    pub(super) oauth_flows: BTreeMap<String, OauthFlow>,
+    /// By issuer and the address of its answers.
+    pub(super) oauth_clients: BTreeMap<(String, String), OauthClient>,
     pub(super) server_logs: BTreeMap<String, (InstallationId, ServerLog)>,
     pub(super) request_logs: BTreeMap<String, (InstallationId, RequestLog)>,
 }
@@ -116,6 +120,7 @@ impl Tables {
             }
         }
         self.installations.remove(id);
+        self.drop_loose_connections();
     }
 
     /// Removes a user's place in a team and all that hangs on it.
@@ -128,6 +133,7 @@ impl Tables {
         self.user_configurations
             .retain(|(installation, owner), _| owner != user || !theirs(installation));
         self.access_tokens.retain(|_, token| token.user_id != *user || token.team_id != *team);
+        self.drop_loose_connections();
         self.members.remove(&(team.clone(), user.clone())).is_some()
     }
 }
