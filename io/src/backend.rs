@@ -6,6 +6,7 @@
 mod answer;
 mod authority;
 mod jobs;
+mod oauth;
 mod open;
 mod routes;
 mod serve;
@@ -16,6 +17,7 @@ mod waiting;
 
 pub use crate::entropy::{Entropy, Kernel};
 pub use jobs::run_jobs;
+pub use oauth::{Fetch, OauthSettings, Reply};
 pub use open::{Backend, BackendSettings, Opened};
 pub use routes::router;
 pub use serve::serve;

@@ -22,11 +22,17 @@ pub(super) type Answer = Result<Response, Failure>;
 pub(super) struct Failure {
     status: StatusCode,
     body: ErrorBody,
+    retry_after: Option<u64>,
 }
 
 impl Failure {
     pub(super) fn new(status: StatusCode, body: ErrorBody) -> Failure {
-        Failure { status, body }
+        Failure { status, body, retry_after: None }
+    }
+
+    /// The refusal with `Retry-After`, in seconds.
+    pub(super) fn retry_after(self, seconds: u64) -> Failure {
+        Failure { retry_after: Some(seconds), ..self }
     }
 
     /// 400: `why` names the field. The words make old satellites tell it from other failures.
@@ -83,6 +89,9 @@ impl IntoResponse for Failure {
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -1,4 +1,4 @@
-//! What is due without a request: retention, silence, commands that nobody fetched.
+//! What is due without a request: retention, silence, commands that nobody fetched, tokens about to end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,18 +18,34 @@ const HISTORY_MS: u64 = 30 * DAY;
 
 /// Runs the jobs for as long as it is polled. A failure is logged; the next round tries again.
 pub async fn run_jobs(backend: Arc<Backend>) {
+    // Authorisation servers may be slow; nothing else waits for them.
+    tokio::join!(look_after_storage(&backend), renew_tokens(&backend));
+}
+
+async fn renew_tokens(backend: &Arc<Backend>) {
+    let mut ticks = tokio::time::interval(CHECK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = backend.renew_due().await {
+            tracing::error!(%error, operation = "oauth_renewal", "Tokens could not be renewed");
+        }
+    }
+}
+
+async fn look_after_storage(backend: &Backend) {
     let mut ticks = tokio::time::interval(CHECK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut next_cleanup = Timestamp::default();
     loop {
         ticks.tick().await;
         let now = backend.clock.now();
-        if let Err(error) = check(&backend, now).await {
+        if let Err(error) = check(backend, now).await {
             tracing::error!(%error, operation = "backend_check", "Background check failed");
         }
         if next_cleanup <= now {
             next_cleanup = now.after(retention::HEARTBEAT_CLEANUP_INTERVAL_MS);
-            if let Err(error) = clean_up(&backend, now).await {
+            if let Err(error) = clean_up(backend, now).await {
                 tracing::error!(%error, operation = "backend_cleanup", "Clean-up failed");
             }
         }

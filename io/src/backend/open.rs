@@ -7,6 +7,7 @@ use std::sync::Arc;
 use satellite_core::backend::sha256_hex;
 use satellite_core::secret::Secret;
 
+use super::oauth::{Oauth, OauthSettings};
 use super::store::{AnyStore, Executor, Model, Sqlite, Store, StoreError};
 use super::waiting::Waiting;
 use crate::clock::Clock;
@@ -24,6 +25,8 @@ pub struct BackendSettings {
     pub admin_token: Option<Secret>,
     /// The Backend's own URL, which introspection names as issuer.
     pub public_url: String,
+    /// What connecting users to remotes needs; none: nobody can connect.
+    pub oauth: Option<OauthSettings>,
 }
 
 /// A Backend: its storage, its clock, its secrets.
@@ -35,6 +38,7 @@ pub struct Backend {
     pub(super) admin_token_hash: String,
     pub(super) issuer: String,
     pub(super) waiting: Waiting,
+    pub(super) oauth: Option<Arc<Oauth>>,
 }
 
 impl fmt::Debug for Backend {
@@ -113,6 +117,7 @@ impl Backend {
             admin_token_hash,
             issuer: settings.public_url,
             waiting: Waiting::default(),
+            oauth: settings.oauth.map(Oauth::open).transpose()?.map(Arc::new),
         };
         Ok(Opened { backend: Arc::new(backend), admin_token })
     }

@@ -3,6 +3,7 @@
 mod admin;
 mod commands;
 mod configuration;
+mod connect;
 mod events;
 mod heartbeat;
 mod introspection;
@@ -31,6 +32,7 @@ pub fn router(backend: Arc<Backend>) -> Router {
         .layer(DefaultBodyLimit::max(EVENTS_BODY_MAX));
     Router::new()
         .merge(satellites())
+        .merge(connect::router())
         .merge(admin::router(Arc::clone(&backend)))
         .merge(events)
         .layer(DefaultBodyLimit::max(BODY_MAX))

@@ -2,6 +2,7 @@
 
 mod administration;
 mod commands;
+mod connections;
 mod events;
 mod refusals;
 mod satellites;
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 use tower_service::Service;
 
 use super::store::Inline;
-use super::{Backend, BackendSettings, Entropy, router};
+use super::{Backend, BackendSettings, Entropy, OauthSettings, router};
 use crate::clock::Clock;
 
 const NOW: Timestamp = Timestamp(1_769_850_902_123);
@@ -60,11 +61,16 @@ impl World {
     }
 
     async fn on(database_url: String) -> World {
+        World::with(database_url, None).await
+    }
+
+    async fn with(database_url: String, oauth: Option<OauthSettings>) -> World {
         let settings = BackendSettings {
             database_url,
             jwt_secret: None,
             admin_token: None,
             public_url: "http://127.0.0.1:3000".to_owned(),
+            oauth,
         };
         let entropy = Arc::new(Counted::default());
         let clock = Clock::starting_at(NOW);

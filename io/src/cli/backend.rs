@@ -33,6 +33,7 @@ pub(super) async fn run(arguments: &BackendArguments, sources: Sources) -> Resul
         jwt_secret: sources.given("JWT_SECRET").map(Secret::new),
         admin_token: sources.given("SATELLITE_ADMIN_TOKEN").map(Secret::new),
         public_url: url.clone(),
+        oauth: None,
     })
     .await?;
     output::note(&format!("Backend at {url}"));

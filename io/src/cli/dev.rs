@@ -233,6 +233,7 @@ impl RunningBackend {
             jwt_secret: None,
             admin_token: Some(memory.admin_token.clone()),
             public_url: url.clone(),
+            oauth: None,
         };
         let opened = open(settings).await?;
         let (stop, stopped) = oneshot::channel();

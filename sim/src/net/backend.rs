@@ -38,6 +38,7 @@ pub(super) async fn serve(seed: u64, world: World) -> turmoil::Result {
         jwt_secret: None,
         admin_token: Some(Secret::new(ADMIN_TOKEN)),
         public_url: String::from(BACKEND_URL),
+        oauth: None,
     };
     let clock = Clock::starting_at(now());
     let entropy = Arc::new(Seeded::new(seed ^ (boot - 1), "backend"));

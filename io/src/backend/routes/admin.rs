@@ -1,5 +1,6 @@
 //! The administration API.
 
+mod connections;
 mod installations;
 mod people;
 mod registration_tokens;
@@ -70,6 +71,7 @@ fn routes() -> Vec<(String, MethodRouter<Guarded>)> {
         installation("/redeploy", post(installations::redeploy)),
         installation("/users/{user}", put(installations::set_user)),
         installation("/users/{user}/token", post(installations::issue_token)),
+        installation("/users/{user}/connect", post(connections::invite)),
         installation("/tools/{tool}", patch(installations::set_tool)),
         at(SATELLITES, get(satellites::list)),
         satellite("", get(satellites::get).patch(satellites::update).delete(satellites::delete)),
@@ -98,7 +100,7 @@ fn created(data: impl Serialize) -> Response {
 
 impl Backend {
     /// Tells satellites of a change, with this payload.
-    fn notice(&self, command_type: &'static str, payload: &Value) -> Notice {
+    pub(in crate::backend) fn notice(&self, command_type: &'static str, payload: &Value) -> Notice {
         let now = self.clock.now();
         Notice {
             command_type,

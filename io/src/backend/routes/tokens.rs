@@ -1,17 +1,19 @@
-//! Tokens for upstream servers. This Backend keeps none, and says so in the contract's way.
+//! Tokens for upstream servers.
 
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use satellite_core::backend::admission::Forbidden;
 use satellite_core::id::{InstallationId, SatelliteId};
+use satellite_core::wire::error::ErrorBody;
 use satellite_core::wire::tokens::{TokensRequest, TokensStatus};
 
 use crate::backend::answer::{Answer, Body, Failure, ok};
+use crate::backend::oauth::Lookup;
 use crate::backend::open::Backend;
 use crate::backend::store::Store;
-use crate::backend::store::records::Satellite;
+use crate::backend::store::records::{Credential, Satellite};
 
 pub(super) async fn status(
     State(backend): State<Arc<Backend>>,
@@ -20,8 +22,16 @@ pub(super) async fn status(
     body: Body,
 ) -> Answer {
     let satellite = backend.satellite(&headers, &satellite).await?;
-    check(&satellite, &body)?;
-    ok(&TokensStatus { exists: false, expired: None, expires_at: None, can_refresh: false })
+    let (credential, _) = admit(&backend, &satellite, &body).await?;
+    let stored = backend.store.oauth_token(credential).await?;
+    let now = backend.clock.now();
+    let ends = stored.as_ref().and_then(|token| token.granted.expires_at);
+    ok(&TokensStatus {
+        exists: stored.is_some(),
+        expired: ends.map(|end| end.0 <= now),
+        expires_at: ends,
+        can_refresh: stored.is_some_and(|token| token.granted.refresh_token.is_some()),
+    })
 }
 
 pub(super) async fn retrieve(
@@ -31,8 +41,30 @@ pub(super) async fn retrieve(
     body: Body,
 ) -> Answer {
     let satellite = backend.satellite(&headers, &satellite).await?;
-    check(&satellite, &body)?;
-    Err(Failure::not_found("OAuth token of this installation"))
+    let none = || {
+        let body = ErrorBody::new("OAuth token of this installation not found")
+            .with_message("the user has not connected to this server, or the access has ended")
+            .with_instructions("Ask for a link with `satellite server connect` and open it.");
+        Failure::new(StatusCode::NOT_FOUND, body)
+    };
+    if let Some(oauth) = &backend.oauth
+        && let Err(seconds) = oauth.pace.take(&satellite.id, backend.clock.now())
+    {
+        let body = ErrorBody::new("rate limit (429)")
+            .with_message("a satellite may ask for 100 tokens a minute");
+        return Err(Failure::new(StatusCode::TOO_MANY_REQUESTS, body).retry_after(seconds));
+    }
+    let (credential, refused) = admit(&backend, &satellite, &body).await?;
+    let oauth = backend.oauth.as_ref().ok_or_else(none)?;
+    match backend.look_up(oauth, &credential, refused.as_deref()).await? {
+        Lookup::Good(tokens) => ok(&*tokens),
+        Lookup::Nothing => Err(none()),
+        Lookup::Later => {
+            let body = ErrorBody::new("the token cannot be renewed at the moment")
+                .with_message("the authorisation server does not answer as it should");
+            Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, body).retry_after(10))
+        }
+    }
 }
 
 pub(super) async fn github(
@@ -49,11 +81,42 @@ pub(super) async fn github(
     Err(Failure::not_found("GitHub token of this installation"))
 }
 
-fn check(satellite: &Satellite, body: &Body) -> Result<(), Failure> {
+/// Whose token is asked for, if the satellite serves them; and which one was refused.
+async fn admit(
+    backend: &Backend,
+    satellite: &Satellite,
+    body: &Body,
+) -> Result<(Credential, Option<String>), Failure> {
     let request: TokensRequest = body.read("token request")?;
-    if !satellite.owner().serves(&request.team_id) {
-        let why = format!("The satellite does not serve team {}", request.team_id);
-        return Err(Forbidden(why).into());
+    for (name, text) in [
+        ("installation_id", request.installation_id.as_str()),
+        ("user_id", request.user_id.as_str()),
+        ("team_id", request.team_id.as_str()),
+    ] {
+        if text.is_empty() {
+            return Err(Failure::invalid(format!("token request: {name}: must not be empty")));
+        }
     }
-    Ok(())
+    let foreign = |what: &str| {
+        let why = format!("The satellite does not serve this {what}");
+        Failure::from(Forbidden(why))
+    };
+    if !satellite.owner().serves(&request.team_id) {
+        return Err(foreign("team"));
+    }
+    // One that is not there has no token either, which is what the caller is told.
+    if let Some(found) = backend.store.installation(request.installation_id.clone()).await? {
+        if found.team_id != request.team_id {
+            return Err(foreign("team's installation"));
+        }
+        if !satellite.serves(&found.team_id, found.satellite_id.as_ref()) {
+            return Err(foreign("installation"));
+        }
+    }
+    let credential = Credential {
+        installation_id: request.installation_id,
+        user_id: request.user_id,
+        team_id: request.team_id,
+    };
+    Ok((credential, request.refused_token_sha256))
 }

@@ -203,7 +203,7 @@ pub(crate) async fn set_tool(
     }))
 }
 
-async fn find(
+pub(super) async fn find(
     backend: &Backend,
     team: &TeamId,
     id: InstallationId,
@@ -214,7 +214,7 @@ async fn find(
         .ok_or_else(|| Failure::not_found("installation"))
 }
 
-async fn instance_of(
+pub(super) async fn instance_of(
     backend: &Backend,
     installation: &InstallationId,
     user: &UserId,

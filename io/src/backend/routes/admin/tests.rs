@@ -19,6 +19,7 @@ async fn no_route_of_administration_answers_a_stranger() {
         jwt_secret: None,
         admin_token: Some(Secret::new("the right one")),
         public_url: "http://127.0.0.1:3000".to_owned(),
+        oauth: None,
     };
     let clock = Clock::starting_at(Timestamp(0));
     let opened = Backend::open(settings, Arc::new(Inline), clock, Arc::new(Kernel)).await;

@@ -1,0 +1,82 @@
+//! HTML without scripts.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// Nothing but text and this page's own form. What comes next is a link, not the form's doing.
+const POLICY: &str =
+    "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// A link out of a page.
+pub(super) struct Link<'a> {
+    pub(super) text: &'a str,
+    pub(super) address: &'a str,
+}
+
+/// A page: a heading, lines, and at most one thing to press.
+pub(super) struct Page {
+    status: StatusCode,
+    heading: &'static str,
+    body: String,
+}
+
+impl Page {
+    pub(super) fn new(status: StatusCode, heading: &'static str) -> Page {
+        Page { status, heading, body: String::new() }
+    }
+
+    pub(super) fn line(mut self, text: impl AsRef<str>) -> Page {
+        self.body += &format!("<p>{}</p>\n", escape(text.as_ref()));
+        self
+    }
+
+    pub(super) fn link(mut self, link: Link<'_>) -> Page {
+        let (address, text) = (escape(link.address), escape(link.text));
+        self.body += &format!("<p><a rel=\"noreferrer\" href=\"{address}\">{text}</a></p>\n");
+        self
+    }
+
+    /// A button that posts to the page's own address.
+    pub(super) fn button(mut self, text: &str) -> Page {
+        let text = escape(text);
+        self.body += &format!("<form method=\"post\"><button>{text}</button></form>\n");
+        self
+    }
+}
+
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        let Page { status, heading, body } = self;
+        let html = format!(
+            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+             <meta name=\"viewport\" content=\"width=device-width\">\
+             <title>{heading}</title></head>\n<body><main><h1>{heading}</h1>\n{body}</main></body>\
+             </html>\n"
+        );
+        let headers = [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+            (header::CONTENT_SECURITY_POLICY, POLICY),
+            (header::CACHE_CONTROL, "no-store"),
+            (header::REFERRER_POLICY, "no-referrer"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::X_FRAME_OPTIONS, "DENY"),
+        ];
+        let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
+        (status, headers, html).into_response()
+    }
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
