@@ -56,6 +56,7 @@ pub mod server;
 pub mod session;
 pub mod sse;
 pub mod time;
+pub mod tokens;
 pub mod usage;
 pub mod view;
 pub mod wire;

@@ -23,4 +23,5 @@ pub mod remote_task;
 pub mod settings;
 pub mod state_dir;
 pub mod telemetry;
+pub mod tokens;
 pub mod world;
