@@ -157,7 +157,7 @@ impl Tokens {
         &mut self,
         now: Timestamp,
         caller: u64,
-        key: InstanceKey,
+        key: &InstanceKey,
         stale: Option<u64>,
         out: &mut Vec<Effect>,
     ) -> Verdict {
@@ -182,7 +182,7 @@ impl Tokens {
         }
         let callers = alloc::vec![caller];
         entry.fetch = Some(Fetch { request: 0, attempts: 0, retry_at: None, refused, callers });
-        self.fetch(&key, out);
+        self.fetch(key, out);
         self.make_room();
         Verdict::Moved
     }
@@ -319,7 +319,7 @@ impl Machine for Tokens {
 
     fn handle(&mut self, now: Timestamp, event: Event, out: &mut Vec<Effect>) -> Verdict {
         match event {
-            Event::Wanted { caller, key, stale } => self.wanted(now, caller, key, stale, out),
+            Event::Wanted { caller, key, stale } => self.wanted(now, caller, &key, stale, out),
             Event::Answered { request, answer } => self.answered(now, request, answer, out),
             Event::UserForgotten { user, team } => self.forget(&user, team.as_ref(), out),
             Event::Tick => self.tick(now, out),

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::clock::Clock;
 use crate::driver::{self, Inbox, Performed, World};
 use crate::mcp::BackendExchange;
+use crate::remote_task::TokenSource;
 
 /// The tokens of all users. Cheap to clone; all clones are one memory, which ends with the last.
 #[derive(Clone, Debug)]
@@ -49,28 +50,21 @@ impl BackendTokens {
         BackendTokens { asks }
     }
 
-    /// The token of the instance's user. `stale` names one that the server refused: not that again.
-    ///
-    /// # Errors
-    ///
-    /// Why there is none, and what to do about it.
-    pub async fn token(
-        &self,
-        key: &InstanceKey,
-        stale: Option<u64>,
-    ) -> Result<AccessToken, Failure> {
+    /// Drops a user's tokens; with a team, those they have as its member. The next request asks the
+    /// Backend.
+    pub fn forget(&self, user: &UserId, team: Option<&TeamId>) {
+        let _ = self.asks.send(Ask::Forget { user: user.clone(), team: team.cloned() });
+    }
+}
+
+impl TokenSource for BackendTokens {
+    async fn token(&self, key: &InstanceKey, stale: Option<u64>) -> Result<AccessToken, Failure> {
         let (reply, outcome) = oneshot::channel();
         // One that is gone drops the reply, which is noticed below.
         let _ = self.asks.send(Ask::Token { key: key.clone(), stale, reply });
         outcome.await.unwrap_or_else(|_| {
             Err(Failure::new(Fault::Unreachable, "the satellite is ending; try again later"))
         })
-    }
-
-    /// Drops a user's tokens; with a team, those they have as its member. The next request asks the
-    /// Backend.
-    pub fn forget(&self, user: &UserId, team: Option<&TeamId>) {
-        let _ = self.asks.send(Ask::Forget { user: user.clone(), team: team.cloned() });
     }
 }
 
@@ -152,3 +146,6 @@ impl World<Tokens> for Fetching {
 
     fn publish(&mut self, _: &Tokens) {}
 }
+
+#[cfg(test)]
+mod tests;

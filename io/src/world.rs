@@ -12,6 +12,7 @@ use satellite_core::credentials::Credentials;
 use satellite_core::exit::Exit;
 use satellite_core::id::{Incarnation, InstanceKey};
 use satellite_core::limits::{BACKEND_BODY_MAX_BYTES, TERMINATE_STUCK_MS};
+use satellite_core::random::Random;
 use satellite_core::view::View;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -21,11 +22,12 @@ use crate::driver::{Inbox, Performed, World};
 use crate::entropy::Entropy;
 use crate::host::{Launch, ProcessHost};
 use crate::http_client::{HttpClient, exchange};
-use crate::mcp::{Forgotten, Users};
+use crate::mcp::{BackendClient, BackendExchange, Forgotten, Users};
 use crate::relays::{RelayInput, Relays};
 use crate::settings::StderrSettings;
 use crate::state_dir::RecordStore;
 use crate::telemetry;
+use crate::tokens::BackendTokens;
 
 /// A machine that says what others may see of it.
 pub trait Published {
@@ -79,6 +81,7 @@ pub struct DaemonWorld<C, H, S> {
     parts: Parts<C, H, S>,
     relays: Relays,
     users: Users,
+    tokens: BackendTokens,
     view: watch::Sender<Arc<View>>,
     credentials: watch::Sender<Option<Credentials>>,
     processes: BTreeMap<(InstanceKey, Incarnation), Running>,
@@ -102,6 +105,12 @@ impl<C: HttpClient, H: ProcessHost, S: RecordStore> DaemonWorld<C, H, S> {
             parts.clock,
             Arc::clone(&parts.entropy),
         );
+        let backend: Arc<dyn BackendExchange> =
+            Arc::new(BackendClient::new(parts.client.clone(), parts.backend_url.clone()));
+        let mut seed = [0; 8];
+        parts.entropy.fill(&mut seed);
+        let random = Random::new(u64::from_le_bytes(seed));
+        let tokens = BackendTokens::start(backend, current.clone(), random, parts.clock);
         let outlook = Outlook {
             view: viewed,
             credentials: current,
@@ -109,7 +118,7 @@ impl<C: HttpClient, H: ProcessHost, S: RecordStore> DaemonWorld<C, H, S> {
             users: users.clone(),
         };
         let processes = BTreeMap::new();
-        (DaemonWorld { parts, relays, users, view, credentials, processes }, outlook)
+        (DaemonWorld { parts, relays, users, tokens, view, credentials, processes }, outlook)
     }
 
     async fn persist(&mut self, record: Record) -> Event {
@@ -217,6 +226,7 @@ where
                 }
             }
             Effect::ForgetUser { request, user, team } => {
+                self.tokens.forget(&user, team.as_ref());
                 let Forgotten { identities, sessions } = self.users.forget(&user, team.as_ref());
                 let event = Event::UserForgotten { request, identities, sessions };
                 return Performed::Answered(event);

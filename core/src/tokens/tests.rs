@@ -15,14 +15,14 @@ fn key(user: &str) -> InstanceKey {
     InstanceKey { team: "t".into(), installation: "i".into(), user: user.into() }
 }
 
-fn answer(status: u16, body: serde_json::Value) -> Result<HttpAnswer, HttpFailure> {
+fn answer(status: u16, body: &serde_json::Value) -> Result<HttpAnswer, HttpFailure> {
     let body = body.to_string().into_bytes();
     Ok(HttpAnswer { status, body, ..HttpAnswer::default() })
 }
 
 fn token(text: &str, life_ms: Option<u64>) -> Result<HttpAnswer, HttpFailure> {
     let ends = life_ms.map(|life| IsoTime(NOW.after(life)));
-    answer(200, json!({"access_token": text, "token_type": "bearer", "expires_at": ends}))
+    answer(200, &json!({"access_token": text, "token_type": "bearer", "expires_at": ends}))
 }
 
 struct Held {
@@ -142,12 +142,12 @@ fn each_answer_that_is_no_token_has_its_own_meaning() {
     let nobody = json!({"success": false, "error": "not found", "message": "gone",
         "instructions": "Open a link."});
     for (given, fault) in [
-        (answer(404, nobody.clone()), Fault::AuthorisationNeeded),
-        (answer(403, json!({"error": "forbidden"})), Fault::Broken),
-        (answer(400, json!({})), Fault::Broken),
-        (answer(200, json!({"access_token": "a\r\nb"})), Fault::Broken),
-        (answer(200, json!({"access_token": ""})), Fault::Broken),
-        (answer(200, json!([])), Fault::Broken),
+        (answer(404, &nobody), Fault::AuthorisationNeeded),
+        (answer(403, &json!({"error": "forbidden"})), Fault::Broken),
+        (answer(400, &json!({})), Fault::Broken),
+        (answer(200, &json!({"access_token": "a\r\nb"})), Fault::Broken),
+        (answer(200, &json!({"access_token": ""})), Fault::Broken),
+        (answer(200, &json!([])), Fault::Broken),
     ] {
         let mut held = Held::new();
         held.want(NOW, 1, "ada", None);
@@ -157,7 +157,7 @@ fn each_answer_that_is_no_token_has_its_own_meaning() {
     }
     let mut held = Held::new();
     held.want(NOW, 1, "ada", None);
-    held.answer(NOW, answer(404, nobody));
+    held.answer(NOW, answer(404, &nobody));
     assert_eq!(held.only().unwrap_err().message, "gone. Open a link.");
 }
 
@@ -185,7 +185,7 @@ fn what_may_pass_is_tried_three_times_and_what_lasts_is_kept() {
     let later = now.after(KEPT_MS);
     held.want(later, 3, "ada", None);
     for _ in 0..3 {
-        held.answer(later, answer(503, json!({})));
+        held.answer(later, answer(503, &json!({})));
         held.feed(later.after(SECOND), Event::Tick);
     }
     assert_eq!(held.only().unwrap().token.expose(), "a", "the Backend takes nothing away");
@@ -194,7 +194,7 @@ fn what_may_pass_is_tried_three_times_and_what_lasts_is_kept() {
 #[test]
 fn a_long_retry_after_is_passed_on_and_a_short_one_waited_for() {
     let busy = |seconds: u64| {
-        let mut given = answer(429, json!({"error": "rate limit"})).unwrap();
+        let mut given = answer(429, &json!({"error": "rate limit"})).unwrap();
         given.retry_after = Some(seconds.to_string());
         Ok(given)
     };
@@ -231,7 +231,7 @@ fn a_forgotten_user_is_fetched_anew_and_nobody_else() {
     let (late, _) = before[0];
     let verdict = held.feed(NOW, Event::Answered { request: late, answer: token("old", None) });
     assert_eq!(verdict, Verdict::Ignored("late"));
-    held.answer(NOW, answer(404, json!({})));
+    held.answer(NOW, answer(404, &json!({})));
     assert_eq!(held.only().unwrap_err().fault, Fault::AuthorisationNeeded);
 }
 
@@ -289,10 +289,10 @@ proptest! {
                     let Some((request, user)) = open.pop_first() else { continue };
                     number += 1;
                     let given = match kind {
-                        0 => answer(404, json!({})),
-                        1 => answer(503, json!({})),
+                        0 => answer(404, &json!({})),
+                        1 => answer(503, &json!({})),
                         2 => Err(HttpFailure::TimedOut),
-                        3 => answer(200, json!({"nonsense": true})),
+                        3 => answer(200, &json!({"nonsense": true})),
                         _ => token(&format!("{user}-{number}"), None),
                     };
                     held.feed(now, Event::Answered { request, answer: given });
@@ -314,7 +314,8 @@ proptest! {
             for (caller, outcome) in held.given() {
                 let (user, stale) = waiting.remove(&caller).expect("one outcome for each");
                 let Ok(token) = outcome else { continue };
-                prop_assert!(token.token.expose().starts_with(&format!("{user}-")));
+                let own = format!("{user}-");
+                prop_assert!(token.token.expose().starts_with(&own));
                 prop_assert_ne!(Some(token.id), stale);
                 last.insert(user, token.id);
             }
