@@ -8,6 +8,8 @@ mod backend;
 #[cfg(feature = "backend")]
 mod dev;
 mod dev_file;
+#[cfg(feature = "backend")]
+mod oauth;
 mod output;
 mod run;
 mod signals;

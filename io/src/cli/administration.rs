@@ -188,6 +188,23 @@ pub(super) enum ServerCommand {
     Create(NewServer),
     /// Remove one that no team has installed.
     Delete(Identified),
+    /// Print a link that lets a user connect to an installed server that wants OAuth.
+    ///
+    /// The link is good once, for 15 minutes. Whoever opens it connects their own account at the
+    /// server to that user: hand it to nobody else.
+    Connect {
+        /// The installation.
+        #[arg(value_name = "INSTALLATION")]
+        installation: String,
+        /// The team that installed it.
+        #[arg(long, value_name = "ID")]
+        team: String,
+        /// The user who connects.
+        #[arg(long, value_name = "ID")]
+        user: String,
+        #[command(flatten)]
+        access: Access,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -210,6 +227,9 @@ pub(super) struct NewServer {
     /// A header for it, NAME: VALUE; may be given several times.
     #[arg(long, value_name = "NAME: VALUE", requires = "url")]
     pub(super) header: Vec<String>,
+    /// Its users connect to it at an authorisation server (OAuth).
+    #[arg(long, requires = "url")]
+    pub(super) oauth: bool,
     #[command(flatten)]
     pub(super) access: Access,
 }
@@ -356,6 +376,7 @@ impl Administration {
                 ServerCommand::List(access) => access,
                 ServerCommand::Get(it) | ServerCommand::Delete(it) => &it.access,
                 ServerCommand::Create(new) => &new.access,
+                ServerCommand::Connect { access, .. } => access,
             },
             Administration::Command(it) => match it {
                 QueueCommand::List { access, .. } | QueueCommand::Get { access, .. } => access,

@@ -5,11 +5,11 @@ use tokio::net::TcpListener;
 
 use super::arguments::BackendArguments;
 use super::dev::open;
-use super::output;
 use super::signals::Signals;
+use super::{oauth, output};
 use crate::backend::BackendSettings;
 use crate::exit::{DONE, Exit, FAULT, PORT_IN_USE, fault};
-use crate::settings::{LogSettings, Sources};
+use crate::settings::{LogSettings, OutboundSettings, Sources};
 use crate::telemetry;
 
 /// Serves until told to end.
@@ -28,12 +28,14 @@ pub(super) async fn run(arguments: &BackendArguments, sources: Sources) -> Resul
         Some(url) => String::from(url.trim_end_matches('/')),
         None => format!("http://{address}"),
     };
+    let oauth =
+        oauth::secret(&sources)?.map(|secret| oauth::settings(&sources, secret)).transpose()?;
     let opened = open(BackendSettings {
         database_url: sources.text("DATABASE_URL"),
         jwt_secret: sources.given("JWT_SECRET").map(Secret::new),
         admin_token: sources.given("SATELLITE_ADMIN_TOKEN").map(Secret::new),
         public_url: url.clone(),
-        oauth: None,
+        oauth,
     })
     .await?;
     output::note(&format!("Backend at {url}"));

@@ -27,15 +27,15 @@ use self::servers::Wanted;
 use super::api::Api;
 use super::arguments::DevArguments;
 use super::dev_file::{DevFile, DevInstance};
-use super::output;
 use super::run::{Satellite, private_directory};
 use super::signals::Signals;
+use super::{oauth, output};
 use crate::backend::store::Thread;
-use crate::backend::{Backend, BackendSettings, Kernel};
+use crate::backend::{Backend, BackendSettings, Kernel, OauthSettings};
 use crate::clock::Clock;
 use crate::exit::{DONE, Exit, PORT_IN_USE, fault, usage};
 use crate::mcp;
-use crate::settings::{DaemonSettings, Sources};
+use crate::settings::{DaemonSettings, OutboundSettings, Sources};
 use crate::state_dir::{RecordStore, StateDir};
 use crate::telemetry;
 
@@ -55,6 +55,8 @@ pub(super) async fn run(arguments: &DevArguments, sources: Sources) -> Result<()
     let listener = mcp::bind(HOST, arguments.port).await.map_err(|exit| port(exit, "--port"))?;
     let address =
         listener.address().map_err(|error| fault(format!("cannot listen: {error}"), ""))?;
+    let mut outbound = OutboundSettings::read(&sources)?;
+    outbound.allow_named(servers::remotes(&wanted));
     let mut settings = settings(sources, &directory, address.port())?;
     telemetry::start(settings.log);
     for warning in &settings.warnings {
@@ -62,7 +64,9 @@ pub(super) async fn run(arguments: &DevArguments, sources: Sources) -> Result<()
     }
     let database_url = database_url(arguments, &directory);
     let mut memory = recall(&directory, &database_url)?;
-    let backend = RunningBackend::start(&memory, arguments.backend_port).await?;
+    let oauth = memory.encryption_secret.clone();
+    let oauth = oauth.map(|secret| oauth::settings(&outbound, None, secret)).transpose()?;
+    let backend = RunningBackend::start(&memory, oauth, arguments.backend_port).await?;
     let url = backend.url.clone();
     let started = async {
         let prepared = prepare(&mut settings, &directory, &url, &mut memory, &state, &wanted);
@@ -216,7 +220,11 @@ struct RunningBackend {
 }
 
 impl RunningBackend {
-    async fn start(memory: &Memory, backend_port: u16) -> Result<Self, Exit> {
+    async fn start(
+        memory: &Memory,
+        oauth: Option<OauthSettings>,
+        backend_port: u16,
+    ) -> Result<Self, Exit> {
         let listener = TcpListener::bind((HOST, backend_port)).await.map_err(|error| {
             let code = match error.kind() {
                 std::io::ErrorKind::AddrInUse => PORT_IN_USE,
@@ -233,7 +241,7 @@ impl RunningBackend {
             jwt_secret: None,
             admin_token: Some(memory.admin_token.clone()),
             public_url: url.clone(),
-            oauth: None,
+            oauth,
         };
         let opened = open(settings).await?;
         let (stop, stopped) = oneshot::channel();
@@ -294,16 +302,17 @@ fn database_url(arguments: &DevArguments, directory: &Path) -> String {
 
 /// What an earlier start made, or a new memory with a token for the Backend to be.
 fn recall(directory: &Path, database_url: &str) -> Result<Memory, Exit> {
-    if let Some(memory) = Memory::read(directory, database_url)? {
+    if let Some(mut memory) = Memory::read(directory, database_url)? {
+        if memory.encryption_secret.is_none() {
+            memory.encryption_secret = Some(Secret::new(draw("")?));
+            memory.write(directory)?;
+        }
         return Ok(memory);
     }
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| fault(format!("cannot draw random numbers: {error}"), ""))?;
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let memory = Memory {
-        admin_token: Secret::new(format!("ds_admin_{digits}")),
+        admin_token: Secret::new(draw("ds_admin_")?),
         database_url: String::from(database_url),
+        encryption_secret: Some(Secret::new(draw("")?)),
         team_id: None,
         user_id: None,
         access: None,
@@ -311,6 +320,15 @@ fn recall(directory: &Path, database_url: &str) -> Result<Memory, Exit> {
     };
     memory.write(directory)?;
     Ok(memory)
+}
+
+/// 64 random hexadecimal digits after a prefix.
+fn draw(prefix: &str) -> Result<String, Exit> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| fault(format!("cannot draw random numbers: {error}"), ""))?;
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{prefix}{digits}"))
 }
 
 fn port(exit: Exit, flag: &str) -> Exit {

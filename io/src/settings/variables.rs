@@ -158,6 +158,17 @@ pub(super) const COMMAND_VARIABLES: &[Variable] = &[
         "",
         "Signs registration tokens; the Backend makes and keeps one if unset.",
     ),
+    variable(
+        "DEPLOYSTACK_ENCRYPTION_SECRET",
+        "",
+        "Seals the tokens of users for remote servers, at least 32 characters; without it nobody \
+         can connect to one. `dev` makes its own.",
+    ),
+    variable(
+        "DEPLOYSTACK_ENCRYPTION_SECRET_FILE",
+        "",
+        "A file that holds it instead, readable by its owner alone.",
+    ),
 ];
 
 /// Known names that have no effect here; a warning says so.

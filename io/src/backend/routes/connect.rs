@@ -103,7 +103,7 @@ async fn finish(
 /// redirect of the form itself would need the other origin in this page's policy.
 fn lead_on(backend: &Backend, begun: &Begun) -> Response {
     let page = Page::new(StatusCode::OK, "Continue at the authorisation server")
-        .link(Link { text: "Continue", address: &begun.address });
+        .link(&Link { text: "Continue", address: &begun.address });
     let mut response = page.into_response();
     if let Ok(refresh) = HeaderValue::try_from(format!("0; url={}", begun.address)) {
         response.headers_mut().insert(header::REFRESH, refresh);

@@ -94,6 +94,15 @@ pub(super) fn request(command: &Administration) -> Result<ApiRequest, Exit> {
             ServerCommand::Get(it) => one("/api/servers", &it.id, "/data/server"),
             ServerCommand::Create(new) => create("/api/servers", &server(new)?, "/data/server")?,
             ServerCommand::Delete(it) => delete("/api/servers", &it.id),
+            ServerCommand::Connect { installation, team, user, .. } => {
+                let path = format!(
+                    "/api/teams/{}/mcp/installations/{}/users/{}/connect",
+                    escape(team),
+                    escape(installation),
+                    escape(user)
+                );
+                create(&path, &json!({}), "/data/connect")?
+            }
         },
         Administration::Command(command) => match command {
             QueueCommand::List { satellite, .. } => list(
@@ -176,7 +185,7 @@ fn server(new: &NewServer) -> Result<CreateServer, Exit> {
         template_args: args.collect(),
         team_schema: Default::default(),
         user_schema: Default::default(),
-        requires_oauth: false,
+        requires_oauth: new.oauth,
         repository_url: None,
         git_branch: None,
         git_commit_sha: None,

@@ -32,6 +32,7 @@ impl World {
             jwt_secret: None,
             admin_token: Some(Secret::new(ADMIN)),
             public_url: "http://127.0.0.1:3000".to_owned(),
+            oauth: None,
         };
         let opened = Backend::open(settings, Arc::new(Inline), Clock::start(), Arc::new(Kernel));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -19,6 +19,9 @@ pub(super) struct Memory {
     pub(super) admin_token: Secret,
     /// The Backend's database: with another one, all the rest means nothing.
     pub(super) database_url: String,
+    /// What the Backend seals users' tokens with.
+    #[serde(default)]
+    pub(super) encryption_secret: Option<Secret>,
     pub(super) team_id: Option<TeamId>,
     pub(super) user_id: Option<UserId>,
     /// The token for `/mcp`.

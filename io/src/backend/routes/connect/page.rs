@@ -30,7 +30,7 @@ impl Page {
         self
     }
 
-    pub(super) fn link(mut self, link: Link<'_>) -> Page {
+    pub(super) fn link(mut self, link: &Link<'_>) -> Page {
         let (address, text) = (escape(link.address), escape(link.text));
         self.body += &format!("<p><a rel=\"noreferrer\" href=\"{address}\">{text}</a></p>\n");
         self

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -48,7 +48,7 @@ impl Provider {
     }
 
     fn answer(&self, address: &str, body: &str) -> Result<Reply, HttpFailure> {
-        let mut inner = self.0.lock().unwrap();
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let path = address.strip_prefix("https://").unwrap_or(address);
         if inner.mood == Mood::Gone {
             return Err(HttpFailure::Refused("refused".to_owned()));
