@@ -17,6 +17,7 @@ mod harness;
 mod heartbeat;
 mod kills;
 mod mcp;
+mod oauth;
 mod peer;
 mod plain;
 mod real_servers;

@@ -1,0 +1,94 @@
+// Sets up oidc-provider (an OpenID-certified authorisation server from npm) and, beside it, a remote
+// that it protects. Prints one line of JSON with both addresses. Arguments: the life of access
+// tokens in seconds.
+//
+// `GET /stats` of the remote counts what the provider granted and refused; `POST /revoke` of it ends
+// every grant, as a user would in the provider's own pages.
+import { createServer } from 'node:http';
+import Provider from 'oidc-provider';
+
+const life = Number(process.argv[2]);
+const stats = { code: 0, refreshed: {}, refused: 0, registered: 0 };
+const grants = new Set();
+
+const listen = (server) =>
+  new Promise((done) => server.listen(0, '127.0.0.1', () => done(`http://127.0.0.1:${server.address().port}`)));
+
+// The addresses are known only once both listen.
+const front = createServer((request, response) => handle(request, response));
+const remote = createServer((request, response) => serve(request, response));
+let handle;
+const issuer = await listen(front);
+const base = await listen(remote);
+const resource = `${base}/mcp`;
+
+const provider = new Provider(issuer, {
+  features: {
+    devInteractions: { enabled: true },
+    registration: { enabled: true },
+    revocation: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      getResourceServerInfo: (_, indicator) => {
+        if (indicator !== resource) throw new Error('unknown resource');
+        return { scope: 'mcp:read', audience: resource, accessTokenTTL: life, accessTokenFormat: 'opaque' };
+      },
+      useGrantedResource: () => true,
+    },
+  },
+  clientBasedCORS: () => false,
+  pkce: { required: () => true },
+  rotateRefreshToken: true,
+  scopes: ['openid', 'offline_access', 'mcp:read'],
+  findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  cookies: { keys: ['only for this test'] },
+});
+provider.on('grant.success', (context) => {
+  const kind = context.oidc.params.grant_type;
+  if (kind === 'authorization_code') stats.code += 1;
+  const account = context.oidc.entities.Account?.accountId;
+  if (kind === 'refresh_token') stats.refreshed[account] = (stats.refreshed[account] ?? 0) + 1;
+  grants.add(context.oidc.entities.Grant.jti);
+});
+provider.on('grant.error', () => { stats.refused += 1; });
+provider.on('registration_create.success', () => { stats.registered += 1; });
+handle = provider.callback();
+
+const json = (response, status, body, headers = {}) => {
+  response.writeHead(status, { 'content-type': 'application/json', ...headers });
+  response.end(JSON.stringify(body));
+};
+
+async function serve(request, response) {
+  const metadata = `${base}/.well-known/oauth-protected-resource/mcp`;
+  switch (request.url) {
+    case '/stats':
+      return json(response, 200, stats);
+    case '/revoke':
+      for (const id of grants) {
+        const grant = await provider.Grant.find(id);
+        await provider.RefreshToken.revokeByGrantId(id);
+        await provider.AccessToken.revokeByGrantId(id);
+        await grant?.destroy();
+      }
+      grants.clear();
+      return json(response, 200, {});
+    case '/.well-known/oauth-protected-resource/mcp':
+      return json(response, 200, { resource, authorization_servers: [issuer], scopes_supported: ['mcp:read'] });
+    case '/mcp': {
+      const token = (request.headers.authorization ?? '').replace(/^Bearer /, '');
+      const found = token && (await provider.AccessToken.find(token));
+      if (!found || found.isExpired || found.aud !== resource) {
+        const challenge = `Bearer resource_metadata="${metadata}", scope="mcp:read"`;
+        return json(response, 401, {}, { 'www-authenticate': challenge });
+      }
+      return json(response, 200, { account: found.accountId, scope: found.scope });
+    }
+    default:
+      return json(response, 404, {});
+  }
+}
+
+console.log(JSON.stringify({ issuer, remote: resource }));
+process.stdin.resume();
+process.stdin.on('end', () => process.exit(0));
