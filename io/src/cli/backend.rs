@@ -28,8 +28,10 @@ pub(super) async fn run(arguments: &BackendArguments, sources: Sources) -> Resul
         Some(url) => String::from(url.trim_end_matches('/')),
         None => format!("http://{address}"),
     };
-    let oauth =
-        oauth::secret(&sources)?.map(|secret| oauth::settings(&sources, secret)).transpose()?;
+    let outbound = OutboundSettings::read(&sources)?;
+    let oauth = oauth::secret(&sources)?
+        .map(|secret| oauth::settings(&outbound, Some(&url), secret))
+        .transpose()?;
     let opened = open(BackendSettings {
         database_url: sources.text("DATABASE_URL"),
         jwt_secret: sources.given("JWT_SECRET").map(Secret::new),
