@@ -73,6 +73,10 @@ fn stage_runs(
     if let Some(path) = given.text("coverage") {
         write(Path::new(path), &sweep.coverage.table())?;
     }
+    let disproved = sweep.coverage.disproved();
+    if !disproved.is_empty() {
+        failures.push(format!("said to be out of reach, and met: {disproved:?}"));
+    }
     println!("Cells that the state tables call reachable and no run has met: {}", missing.len());
     for (lifecycle, state, event) in missing {
         println!("  {lifecycle:?}: {state} x {event}");
