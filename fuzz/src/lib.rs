@@ -20,7 +20,7 @@ pub mod wire;
 pub type Body = fn(&[u8]);
 
 /// Every target by name, which is also that of its file and of its corpus.
-pub const TARGETS: [(&str, Body); 12] = [
+pub const TARGETS: [(&str, Body); 13] = [
     ("credentials", credentials::run),
     ("egress", egress::run),
     ("journal", journal::run),
