@@ -75,7 +75,7 @@ impl EgressClient {
     /// Fails when a proxy's URL is not valid, or the file of certificates cannot be read.
     pub fn new(options: EgressOptions) -> Result<Self, HttpFailure> {
         let rules = Arc::new(options.rules);
-        let client = PooledClient::with_rules(&options.client, Some(Arc::clone(&rules)))?;
+        let client = PooledClient::new(&options.client, Arc::clone(&rules))?;
         Ok(EgressClient { client, rules, limits: options.limits })
     }
 

@@ -1,12 +1,14 @@
 //! The seam to HTTP: a request goes in, a status and a stream of body chunks come out.
 //!
-//! Production puts hyper's pool of connections behind it, the simulation a client over simulated
-//! sockets; both must name the same faults by the same [`HttpFailure`].
+//! Production puts reqwest behind it, and for addresses that others supplied hyper's pool over
+//! connections that were judged ([`crate::egress`]); the simulation a client over simulated sockets.
+//! All must name the same faults by the same [`HttpFailure`].
 
 mod connector;
 mod error;
 mod pooled;
 mod proxy;
+mod reqwest;
 mod roots;
 
 use std::future::Future;
@@ -20,8 +22,10 @@ use tokio::time::Instant;
 
 pub use self::connector::{Looking, Lookup, SystemLookup};
 pub(crate) use self::error::forbidden;
-pub use self::pooled::{ClientOptions, PooledBody, PooledClient};
+pub use self::pooled::ClientOptions;
+pub(crate) use self::pooled::{PooledBody, PooledClient};
 pub use self::proxy::ProxyVariables;
+pub use self::reqwest::{ReqwestClient, ResponseBody};
 
 /// A client of HTTP servers. Never decompresses, never retries a request the server may have seen.
 /// Follows redirects only where it says so itself.

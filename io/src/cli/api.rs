@@ -13,14 +13,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::exit::{Exit, FAULT, UNREACHABLE, fault, usage};
-use crate::http_client::{ClientOptions, HttpClient, PooledClient, read_whole};
+use crate::http_client::{ClientOptions, HttpClient, ReqwestClient, read_whole};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A Backend, and the right to administer it.
 #[derive(Clone, Debug)]
 pub(super) struct Api {
-    client: PooledClient,
+    client: ReqwestClient,
     base: String,
     token: Secret,
 }
@@ -28,7 +28,7 @@ pub(super) struct Api {
 impl Api {
     /// `base` has no trailing slash.
     pub(super) fn new(base: String, token: Secret, options: &ClientOptions) -> Result<Self, Exit> {
-        let client = PooledClient::new(options).map_err(|failure| {
+        let client = ReqwestClient::new(options).map_err(|failure| {
             let hint = "check the settings of proxies and certificates";
             usage(format!("cannot make HTTP requests: {failure}"), hint)
         })?;

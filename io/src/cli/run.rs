@@ -19,7 +19,7 @@ use crate::entropy::Kernel;
 use crate::exit::{DONE, Exit, INTERRUPTED, fault, usage};
 use crate::host::{HostOptions, LinuxHost, sweep};
 use crate::host_sample::HostSampler;
-use crate::http_client::PooledClient;
+use crate::http_client::ReqwestClient;
 use crate::mcp;
 use crate::recording::RecordingFile;
 use crate::settings::{DaemonSettings, LogSettings, Sources};
@@ -116,7 +116,7 @@ impl Satellite {
         .map_err(|error| cannot("start processes", &error))?;
         let sampler = HostSampler::new(state.path())
             .map_err(|error| cannot("measure this machine", &error))?;
-        let client = PooledClient::new(&settings.outbound.client).map_err(|failure| {
+        let client = ReqwestClient::new(&settings.outbound.client).map_err(|failure| {
             usage(
                 format!("cannot make HTTP requests: {failure}"),
                 "check the settings of proxies and certificates",

@@ -15,7 +15,7 @@ use super::arguments::StatusArguments;
 use super::dev_file::DevFile;
 use super::output;
 use crate::exit::{Exit, UNREACHABLE, fault};
-use crate::http_client::{ClientOptions, HttpClient, PooledClient, read_whole};
+use crate::http_client::{ClientOptions, HttpClient, ReqwestClient, read_whole};
 use crate::settings::{OutboundSettings, Sources};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ pub(super) async fn run(arguments: &StatusArguments, sources: &Sources) -> Resul
         (None, None) => String::new(),
     };
     let options = OutboundSettings::read(sources)?.client;
-    let client = PooledClient::new(&options)
+    let client = ReqwestClient::new(&options)
         .map_err(|failure| fault(format!("cannot make HTTP requests: {failure}"), ""))?;
     let (ready_status, ready) = get(&client, &format!("{base}/ready")).await?;
     let (_, link) = get(&client, &format!("{base}/api/status/backend")).await?;
@@ -85,7 +85,7 @@ pub(super) async fn run(arguments: &StatusArguments, sources: &Sources) -> Resul
     Err(fault("the satellite is not ready", "the lines above and the satellite's log say why"))
 }
 
-async fn get(client: &PooledClient, url: &str) -> Result<(u16, Value), Exit> {
+async fn get(client: &ReqwestClient, url: &str) -> Result<(u16, Value), Exit> {
     let unreachable = |failure: HttpFailure| Exit {
         code: UNREACHABLE,
         error: format!("cannot reach the satellite at {url}: {failure}"),

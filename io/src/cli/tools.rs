@@ -8,7 +8,7 @@ use super::dev_file::DevFile;
 use super::output;
 use crate::client::McpClient;
 use crate::exit::{Exit, fault, usage};
-use crate::http_client::PooledClient;
+use crate::http_client::ReqwestClient;
 use crate::settings::{OutboundSettings, Sources};
 
 /// Tools found in one answer at most; a satellite with more is asked by word.
@@ -69,7 +69,7 @@ pub(super) async fn call(arguments: &CallArguments, sources: &Sources) -> Result
     Ok(())
 }
 
-async fn connect(endpoint: &Endpoint, sources: &Sources) -> Result<McpClient<PooledClient>, Exit> {
+async fn connect(endpoint: &Endpoint, sources: &Sources) -> Result<McpClient<ReqwestClient>, Exit> {
     let (url, token) = match (&endpoint.url, &endpoint.token) {
         (Some(url), Some(token)) => (url.clone(), Secret::new(token.clone())),
         _ => {
@@ -77,7 +77,7 @@ async fn connect(endpoint: &Endpoint, sources: &Sources) -> Result<McpClient<Poo
             (dev.mcp_url, dev.token)
         }
     };
-    let client = PooledClient::new(&OutboundSettings::read(sources)?.client)
+    let client = ReqwestClient::new(&OutboundSettings::read(sources)?.client)
         .map_err(|failure| fault(format!("cannot make HTTP requests: {failure}"), ""))?;
     McpClient::connect(client, url, token).await
 }
@@ -87,7 +87,7 @@ fn is_router(tools: &[Value]) -> bool {
     tools.iter().any(|it| it["name"] == "execute_mcp_tool")
 }
 
-async fn discover(client: &mut McpClient<PooledClient>) -> Result<Vec<Value>, Exit> {
+async fn discover(client: &mut McpClient<ReqwestClient>) -> Result<Vec<Value>, Exit> {
     let arguments = json!({"query": "*", "limit": DISCOVER_MAX});
     let params = json!({"name": "discover_mcp_tools", "arguments": arguments});
     let result = client.request("tools/call", params, &mut |_| {}).await?;

@@ -40,7 +40,7 @@ impl Connector {
     pub(super) fn new(
         options: &ClientOptions,
         proxies: Arc<Proxies>,
-        rules: Option<Arc<Rules>>,
+        rules: Arc<Rules>,
         tls: ClientConfig,
     ) -> Self {
         let timeout = options.connect_timeout;

@@ -37,6 +37,19 @@ pub(crate) fn forbidden(refusal: Refusal) -> HttpFailure {
     HttpFailure::Forbidden { what: refusal.to_string() }
 }
 
+/// Names what went wrong in reqwest.
+pub(super) fn classify_reqwest(error: &reqwest::Error, stage: Stage) -> HttpFailure {
+    let stage = if error.is_connect() { Stage::Connecting } else { stage };
+    if error.is_timeout() {
+        return timed_out(stage);
+    }
+    // The outermost layer names the URL, whose query may be secret.
+    error.source().map_or_else(
+        || HttpFailure::Other(String::from("the request could not be sent")),
+        |cause| classify(cause, stage),
+    )
+}
+
 /// Names what went wrong in a pool of connections.
 pub(crate) fn classify_pooled(
     error: &hyper_util::client::legacy::Error,

@@ -14,11 +14,11 @@ use satellite_core::egress::Rules;
 use satellite_core::http::HttpFailure;
 use satellite_core::limits;
 
+use super::Chunks;
 use super::connector::{Connector, Lookup, SystemLookup};
 use super::error::{Stage, classify, classify_pooled};
 use super::proxy::{Proxies, ProxyVariables};
 use super::roots::tls_configuration;
-use super::{Chunks, HttpClient};
 
 /// How connections are made.
 #[derive(Clone, Debug)]
@@ -44,12 +44,11 @@ impl Default for ClientOptions {
     }
 }
 
-/// A client for addresses of the operator's own choice: the Backend, a satellite. Never follows a
-/// redirect.
+/// Requests on connections that the rules of egress allow. Never follows a redirect.
 ///
 /// Connections are pooled by origin and shared by clones.
 #[derive(Clone, Debug)]
-pub struct PooledClient {
+pub(crate) struct PooledClient {
     pool: Client<Connector, Full<Bytes>>,
     proxies: Arc<Proxies>,
 }
@@ -58,15 +57,7 @@ impl PooledClient {
     /// Builds a client.
     ///
     /// Fails when a proxy's URL is not valid, or the file of certificates cannot be read.
-    pub fn new(options: &ClientOptions) -> Result<Self, HttpFailure> {
-        PooledClient::with_rules(options, None)
-    }
-
-    /// A client that connects only where `rules` allow it.
-    pub(crate) fn with_rules(
-        options: &ClientOptions,
-        rules: Option<Arc<Rules>>,
-    ) -> Result<Self, HttpFailure> {
+    pub(crate) fn new(options: &ClientOptions, rules: Arc<Rules>) -> Result<Self, HttpFailure> {
         let proxies = Arc::new(Proxies::new(&options.proxies)?);
         let tls = tls_configuration(options.ca_file.as_deref())?;
         let connector = Connector::new(options, Arc::clone(&proxies), rules, tls);
@@ -109,21 +100,9 @@ impl PooledClient {
     }
 }
 
-impl HttpClient for PooledClient {
-    type Body = PooledBody;
-
-    async fn send(
-        &self,
-        request: http::Request<Bytes>,
-    ) -> Result<http::Response<PooledBody>, HttpFailure> {
-        let answer = self.dispatch(request).await?;
-        Ok(answer.map(PooledBody::new))
-    }
-}
-
 /// The body of an answer.
 #[derive(Debug)]
-pub struct PooledBody(Option<Incoming>);
+pub(crate) struct PooledBody(Option<Incoming>);
 
 impl PooledBody {
     pub(crate) fn new(incoming: Incoming) -> Self {

@@ -65,7 +65,7 @@ fn is_proxy(text: &str) -> bool {
 }
 
 /// Whether a URL's host is this machine itself.
-fn is_loopback(uri: &Uri) -> bool {
+pub(super) fn is_loopback(uri: &Uri) -> bool {
     let Some(host) = uri.host() else { return false };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     bare.eq_ignore_ascii_case("localhost")

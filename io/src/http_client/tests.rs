@@ -9,14 +9,14 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-fn client() -> PooledClient {
-    PooledClient::new(&ClientOptions::default()).unwrap()
+fn client() -> ReqwestClient {
+    ReqwestClient::new(&ClientOptions::default()).unwrap()
 }
 
-fn through(proxy: String) -> PooledClient {
+fn through(proxy: String) -> ReqwestClient {
     let all = Some(Secret::new(proxy));
     let proxies = ProxyVariables { all, ..ProxyVariables::default() };
-    PooledClient::new(&ClientOptions { proxies, ..ClientOptions::default() }).unwrap()
+    ReqwestClient::new(&ClientOptions { proxies, ..ClientOptions::default() }).unwrap()
 }
 
 fn get(path: &str, timeout_ms: u64) -> HttpRequest {

@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::*;
-use crate::http_client::{ClientOptions, PooledClient};
+use crate::http_client::{ClientOptions, ReqwestClient};
 use crate::relays::{NewCall, PendingCall, RelayHandle, relay_channel};
 
 /// Longer than anything here takes, so that a test that hangs ends.
@@ -179,7 +179,7 @@ impl World {
     }
 
     fn with(spec: RemoteSpec, seen: Arc<Mutex<Vec<Seen>>>, tokens: Tokens) -> World {
-        let client = PooledClient::new(&ClientOptions::default()).unwrap();
+        let client = ReqwestClient::new(&ClientOptions::default()).unwrap();
         let (handle, inbox) = relay_channel();
         let (told, reports) = mpsc::unbounded_channel();
         let key = InstanceKey { team: "t".into(), installation: "i".into(), user: "u".into() };

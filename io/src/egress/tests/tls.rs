@@ -10,6 +10,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::server::{Shows, ok, redirect, server_configuration};
 use super::*;
+use crate::http_client::ReqwestClient;
 
 pub(super) fn authority() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/egress/tests/certificates/authority.pem")
@@ -129,7 +130,7 @@ fn a_file_without_certificates_is_an_error_that_names_it() {
     for (name, problem) in [("server.key", "no certificate"), ("missing.pem", "No such file")] {
         let ca_file = Some(authority().with_file_name(name));
         let options = ClientOptions { ca_file, ..ClientOptions::default() };
-        let failure = PooledClient::new(&options).unwrap_err();
+        let failure = ReqwestClient::new(&options).unwrap_err();
         let text = failure.to_string();
         assert!(text.contains(name) && text.contains(problem), "{text}");
         assert!(text.contains("SATELLITE_CA_FILE"), "{text}");

@@ -23,36 +23,26 @@ use crate::http_client::error::{Stage, classify, forbidden};
 /// Makes TCP connections.
 #[derive(Clone, Debug)]
 pub(super) struct Dial {
-    /// `None` for addresses of the operator's own choice.
-    rules: Option<Arc<Rules>>,
+    rules: Arc<Rules>,
     lookup: Arc<dyn Lookup>,
     timeout: Duration,
 }
 
 impl Dial {
-    pub(super) fn new(
-        rules: Option<Arc<Rules>>,
-        lookup: Arc<dyn Lookup>,
-        timeout: Duration,
-    ) -> Self {
+    pub(super) fn new(rules: Arc<Rules>, lookup: Arc<dyn Lookup>, timeout: Duration) -> Self {
         Dial { rules, lookup, timeout }
     }
 
     /// Reads the URL of a connection, and judges it once more: no way leads around the rules.
     pub(super) fn admit(&self, uri: &Uri) -> Result<Target, HttpFailure> {
         let target = Target::parse(&uri.to_string()).map_err(forbidden)?;
-        if let Some(rules) = &self.rules {
-            rules.judge(&target).map_err(forbidden)?;
-        }
+        self.rules.judge(&target).map_err(forbidden)?;
         Ok(target)
     }
 
     /// Judges a target whose name a proxy resolves.
     pub(super) fn admit_unresolved(&self, target: &Target) -> Result<(), HttpFailure> {
-        match &self.rules {
-            Some(rules) => rules.judge_unresolved(target).map_err(forbidden),
-            None => Ok(()),
-        }
+        self.rules.judge_unresolved(target).map_err(forbidden)
     }
 
     /// Connects to an admitted target, if each of its addresses is allowed.
@@ -62,9 +52,7 @@ impl Dial {
         uri: Uri,
     ) -> Result<TokioIo<TcpStream>, HttpFailure> {
         let mut addresses = self.resolve(target.host()).await?;
-        if let Some(rules) = &self.rules {
-            judge(rules, target, &addresses)?;
-        }
+        judge(&self.rules, target, &addresses)?;
         addresses.truncate(ADDRESSES_MAX);
         self.connect_to(addresses, target.port(), uri).await
     }
