@@ -146,7 +146,10 @@ impl Peer {
         match head.status {
             404 if has_session => return self.session_unknown(now, id, number, out),
             401 | 403 => return self.unauthorised(now, id, number, head, out),
-            400..500 if head.is_challenge => return self.unauthorised(now, id, number, head, out),
+            // Whatever else it says, a time-out or a conflict may have come after the deed.
+            400..500 if head.is_challenge && !trouble.may_have_run => {
+                return self.unauthorised(now, id, number, head, out);
+            }
             _ => {}
         }
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
