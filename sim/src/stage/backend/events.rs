@@ -103,7 +103,9 @@ impl ModelBackend {
             if gap.is_some() {
                 ledger.in_gaps += number("count");
             }
-            if head.kind == "mcp.server.status_changed" {
+            // A copy that was overtaken tells of a status that is over.
+            let is_latest = last.is_none_or(|last| head.seq > last);
+            if head.kind == "mcp.server.status_changed" && is_latest {
                 let text = |name: &str| head.data[name].as_str().unwrap_or_default().to_string();
                 let of = (text("installation_id"), text("user_id"));
                 ledger.statuses.insert(of, text("status"));
