@@ -19,6 +19,7 @@
 //! | a command | when it is received | before it is acknowledged and may begin |
 //! | its beginning | before it is executed | likewise |
 //! | its result | when it ends | before the result is sent |
+//! | the start of a daemon | first | at once |
 //! | confirmations, tool switches | when they happen | with whatever is synced next |
 //! | the end of the daemon | last | at once |
 //!

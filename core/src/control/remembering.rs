@@ -62,6 +62,9 @@ impl Control {
         let written = found.next_seq.unwrap_or(self.outbox.next_seq());
         self.journal = Journal::new(start.journal.len(), written, unfit);
         self.enter(&Entry::Started { boot: start.boot.clone() }, None);
+        // Else a power cut could leave the orderly end of the daemon before as the last word, and
+        // what this one emitted would be missed by nobody.
+        self.journal.sync();
         found
     }
 

@@ -38,6 +38,8 @@ struct World {
     persisted: Vec<&'static str>,
     exit: Option<Exit>,
     journal: Vec<u8>,
+    /// So much of the journal outlives a power cut, but for what a rewriting or a mark syncs.
+    synced: usize,
     is_full: bool,
     is_read_only: bool,
     probes: Vec<(InstanceKey, Incarnation)>,
@@ -66,6 +68,7 @@ impl World {
             persisted: Vec::new(),
             exit: None,
             journal,
+            synced: 0,
             is_full,
             is_read_only: false,
             probes: Vec::new(),
@@ -133,8 +136,9 @@ impl World {
             {
                 Err(String::from("disk full"))
             }
-            Record::Journal { bytes, .. } => {
+            Record::Journal { bytes, sync } => {
                 self.journal.extend_from_slice(&bytes);
+                self.synced = if sync { self.journal.len() } else { self.synced };
                 Ok(())
             }
             Record::JournalRewrite(bytes) => {

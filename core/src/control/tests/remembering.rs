@@ -196,3 +196,27 @@ fn where_nothing_can_be_written_events_wait_until_something_can() {
     let (numbered, gap) = told(&world.unanswered(Channel::Events).1);
     assert!(!numbered.is_empty() && gap.is_none(), "{numbered:?} {gap:?}");
 }
+
+#[test]
+fn a_power_cut_before_the_first_batch_of_a_daemon_is_told_though_the_one_before_ended_in_order() {
+    let mut world = World::configured(&server("i", "node"));
+    world.online();
+    world.later(4 * SECOND);
+    world.answer(Channel::Events, 200, r#"{"success":true}"#);
+    world.event(Event::ShutdownRequested);
+    world.exited();
+    world.later(MINUTE);
+    assert!(world.exit.is_some());
+    let start = |journal: &[u8], boot: &str| Start {
+        credentials: Some(credentials()),
+        configuration: Some(configuration(&server("i", "node")).into_bytes()),
+        journal: journal.to_vec(),
+        boot: boot.to_string(),
+        ..Start::default()
+    };
+    let before = world.journal.clone();
+    let world = World::start_on(world.now, start(&before, "first"), false, before);
+    // Of the last daemon the disk keeps what was synced.
+    let world = World::start_at(world.now, start(&world.journal[..world.synced], "second"));
+    assert!(String::from_utf8_lossy(&world.journal).contains("power_loss"));
+}
