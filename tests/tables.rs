@@ -9,6 +9,8 @@ mod events;
 mod instance;
 #[path = "tables/link.rs"]
 mod link;
+#[path = "tables/remote.rs"]
+mod remote;
 #[path = "tables/server.rs"]
 mod server;
 #[path = "tables/statuses.rs"]

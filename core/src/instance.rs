@@ -1,4 +1,5 @@
-//! The lifecycle of one instance: one user's own process of one installation.
+//! The lifecycle of one instance: one user's own process of one installation, or the conversation
+//! with a server elsewhere.
 //!
 //! ```text
 //!  Waiting ──► Connecting ──► Discovering ──► Online ──► Stopping ──► Dormant ──► Waiting …
@@ -8,14 +9,17 @@
 //! ```
 //!
 //! [`state`] is the list of states, `transitions` what each does with each event,
-//! `tests/tables/instance.txt` the result of every combination.
+//! `tests/tables/instance.txt` the result of every combination. Those of a conversation are in
+//! [`remote`] and `tests/tables/remote.txt`.
 
 mod crashes;
 mod endings;
 mod lifecycle;
 mod published;
+pub mod remote;
 mod spec;
 pub mod state;
+mod stopping;
 #[cfg(test)]
 mod tests;
 mod transitions;
@@ -31,6 +35,7 @@ use crate::limits::Settings;
 use crate::process::{Ended, ProcessSpec, SpawnFailure};
 use crate::random::Random;
 use crate::relay::Activity;
+use crate::remote::RemoteSpec;
 use crate::time::Timestamp;
 use crate::view::{InstanceStatus, Inventory};
 use crate::wire::event::EventData;
@@ -38,7 +43,7 @@ use crate::{Deadline, Machine, Verdict};
 
 pub use lifecycle::{COMMAND_ID, Failure, Lifecycle};
 use lifecycle::{Context, Timing};
-pub use spec::Spec;
+pub use spec::{Launch, Spec};
 use state::Purpose;
 pub use state::State;
 
@@ -110,8 +115,22 @@ pub enum Event {
         /// How.
         ended: Ended,
     },
+    /// A round trip through the path of a call succeeded.
+    Reached {
+        /// In which of its conversations.
+        incarnation: Incarnation,
+    },
+    /// A call, a probe, the handshake or a list failed after everything that could be tried.
+    Failed {
+        /// In which of its conversations.
+        incarnation: Incarnation,
+        /// Why.
+        failure: crate::remote::Failure,
+    },
     /// A client wants it.
     Wanted,
+    /// Somebody wants to know how the server is.
+    CheckRequested,
     /// Its configuration changed. What follows from that is asked for by events of their own.
     Configured(Spec),
     /// A tool was switched on or off.
@@ -133,15 +152,45 @@ pub enum Event {
     Tick,
 }
 
+impl Event {
+    /// Which process or conversation it is about, if it is about one.
+    pub(super) fn incarnation(&self) -> Option<Incarnation> {
+        match self {
+            Event::Spawned { incarnation, .. }
+            | Event::SpawnFailed { incarnation, .. }
+            | Event::Initialized { incarnation }
+            | Event::Listed { incarnation, .. }
+            | Event::Unusable { incarnation, .. }
+            | Event::PipesClosed { incarnation, .. }
+            | Event::Probed { incarnation, .. }
+            | Event::Used { incarnation, .. }
+            | Event::Reached { incarnation }
+            | Event::Failed { incarnation, .. }
+            | Event::Exited { incarnation, .. } => Some(*incarnation),
+            Event::Placed
+            | Event::Wanted
+            | Event::CheckRequested
+            | Event::Configured(_)
+            | Event::ToolSwitched { .. }
+            | Event::RestartRequested(_)
+            | Event::KillRequested
+            | Event::RemoveRequested
+            | Event::DrainRequested
+            | Event::Tick => None,
+        }
+    }
+}
+
 /// Who asked for a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Restart {
     /// This command of the Backend. The process that is started for it finds the id in its
     /// environment, as [`COMMAND_ID`].
     Commanded(CommandId),
-    /// Its command line, environment or credentials changed.
+    /// Its command line, environment, address or credentials changed.
     Reconfigured,
-    /// The Backend found what it depends on to be back (`mcp_recovery`).
+    /// The Backend found what it depends on to be back (`mcp_recovery`). A conversation goes on: the
+    /// server is only asked anew for what it offers.
     Recovered,
 }
 
@@ -172,6 +221,33 @@ pub enum Effect {
     /// End a process.
     Terminate {
         /// Which of its processes.
+        incarnation: Incarnation,
+    },
+    /// Begin a conversation with a server elsewhere.
+    Connect {
+        /// Which of its conversations.
+        incarnation: Incarnation,
+        /// With whom.
+        remote: RemoteSpec,
+    },
+    /// End a conversation; answered by [`Event::PipesClosed`].
+    Disconnect {
+        /// Which of its conversations.
+        incarnation: Incarnation,
+    },
+    /// Have the server of a conversation greeted and discovered anew.
+    Reconnect {
+        /// Which of its conversations.
+        incarnation: Incarnation,
+    },
+    /// Have the server of a conversation asked for its lists anew.
+    Relist {
+        /// Which of its conversations.
+        incarnation: Incarnation,
+    },
+    /// Have the server of a conversation asked for a sign of life.
+    Probe {
+        /// Which of its conversations.
         incarnation: Incarnation,
     },
     /// Tell the Backend.
@@ -218,9 +294,15 @@ impl Instance {
         self.state().status()
     }
 
-    /// Whether its process has been told to end because the instance was no longer wanted.
+    /// Whether its process or conversation has been told to end because the instance was no longer
+    /// wanted.
     pub fn is_leaving(&self) -> bool {
-        matches!(self.state(), State::Stopping { then: state::Then::Remove, .. })
+        use remote::Remote;
+        matches!(
+            self.state(),
+            State::Stopping { then: state::Then::Remove, .. }
+                | State::Remote(Remote::Disconnecting { then: state::Then::Remove, .. })
+        )
     }
 
     /// Whether another configuration can only be taken over by starting afresh. Names, paths and
@@ -228,7 +310,7 @@ impl Instance {
     pub fn needs_restart_for(&self, spec: &Spec) -> bool {
         let present = &self.lifecycle().spec;
         self.is_leaving()
-            || present.process != spec.process
+            || present.launch != spec.launch
             || present.transport != spec.transport
             || present.generation < spec.generation
     }

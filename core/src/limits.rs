@@ -215,6 +215,15 @@ pub const INTROSPECTION_RETRY_MS: u64 = 30 * SECOND;
 /// Life of a cached refusal.
 pub const INTROSPECTION_NEGATIVE_CACHE_MS: u64 = 10 * SECOND;
 
+/// From one sign of life of a remote to the next that it is asked for. Calls are signs as well; a
+/// server that is down is found within this time even if nobody calls, and one request a minute is
+/// no burden on it.
+pub const REMOTE_PROBE_INTERVAL_MS: u64 = MINUTE;
+/// After this long without a call nobody cares how a remote is, until the next one.
+pub const REMOTE_CARE_MS: u64 = 30 * MINUTE;
+/// How long the end of a conversation with a remote is waited for.
+pub const REMOTE_DISCONNECT_MS: u64 = 5 * SECOND;
+
 /// Largest `mcp.json` that is read.
 pub const MCP_JSON_MAX_BYTES: usize = 1024 * 1024;
 

@@ -93,7 +93,7 @@ mod tests {
                 installation: String::from(installation),
             }),
             transport: Transport::Stdio,
-            process: Err(String::new()),
+            launch: Err(String::new()),
             address: path.map(|path| InstanceAddress {
                 path: String::from(path),
                 token_hash: String::new(),

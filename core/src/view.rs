@@ -276,6 +276,8 @@ pub struct InstanceView {
     pub last_activity: Timestamp,
     /// Whether its last health check succeeded.
     pub health: HealthStatus,
+    /// When that was known: its age says how much it is worth.
+    pub health_at: Option<Timestamp>,
     /// Restarts after crashes since the satellite started.
     pub restarts: u64,
 }

@@ -3,6 +3,7 @@
 //!
 //! Generic over what it touches, so that `run`, `dev` and the simulation assemble the same thing.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use axum::Router;
@@ -23,15 +24,18 @@ use crate::host_sample::Sampler;
 use crate::http_client::HttpClient;
 use crate::mcp::{self, BackendClient, BackendExchange, SurfaceOptions, SurfaceState};
 use crate::recording::{Recording, RecordingFile};
+use crate::remotes::{NoTokens, Remotes};
 use crate::settings::DaemonSettings;
 use crate::state_dir::{RecordStore, Stored};
 use crate::world::{DaemonWorld, Outlook, Parts};
 
 /// What a daemon touches.
 #[derive(Debug)]
-pub struct Surroundings<C, H, S, P> {
+pub struct Surroundings<C, E, H, S, P> {
     /// Reaches the Backend.
     pub client: C,
+    /// Reaches servers elsewhere.
+    pub remote: E,
     /// Starts processes.
     pub host: H,
     /// Keeps records.
@@ -64,18 +68,29 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts a daemon on the current runtime. It pairs, or takes up its pairing, by itself.
-    pub fn start<C, H, S, P>(
+    pub fn start<C, E, H, S, P>(
         settings: &DaemonSettings,
-        surroundings: Surroundings<C, H, S, P>,
+        surroundings: Surroundings<C, E, H, S, P>,
     ) -> Daemon
     where
         C: HttpClient,
+        E: HttpClient + Debug,
         H: ProcessHost,
         S: RecordStore,
         P: Sampler + 'static,
     {
-        let Surroundings { client, host, store, sampler, stored, clock, seed, entropy, record } =
-            surroundings;
+        let Surroundings {
+            client,
+            remote,
+            host,
+            store,
+            sampler,
+            stored,
+            clock,
+            seed,
+            entropy,
+            record,
+        } = surroundings;
         let (inbox, events) = mpsc::unbounded_channel();
         let parts = Parts {
             entropy,
@@ -87,7 +102,9 @@ impl Daemon {
             inbox: inbox.clone(),
             clock,
         };
-        let (world, outlook) = DaemonWorld::new(parts, stored.credentials.clone());
+        let (world, outlook) = DaemonWorld::new(parts, stored.credentials.clone(), |_| {
+            Arc::new(Remotes { client: remote, tokens: NoTokens })
+        });
         let backend_url = Some(settings.backend_url.clone());
         let core = Settings { backend_url, ..settings.core.clone() };
         let control = Control::new(core.clone(), seed);

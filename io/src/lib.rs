@@ -20,6 +20,7 @@ pub mod recording;
 pub mod relay_task;
 pub mod relays;
 pub mod remote_task;
+pub mod remotes;
 pub mod settings;
 pub mod state_dir;
 pub mod telemetry;

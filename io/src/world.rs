@@ -1,5 +1,6 @@
 //! Performs what the control machine decides.
 
+mod conversations;
 mod instance;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use satellite_core::limits::{BACKEND_BODY_MAX_BYTES, TERMINATE_STUCK_MS};
 use satellite_core::random::Random;
 use satellite_core::view::View;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::clock::Clock;
 use crate::driver::{Inbox, Performed, World};
@@ -24,6 +25,7 @@ use crate::host::{Launch, ProcessHost};
 use crate::http_client::{HttpClient, exchange};
 use crate::mcp::{BackendClient, BackendExchange, Forgotten, Users};
 use crate::relays::{RelayInput, Relays};
+use crate::remotes::RemoteHost;
 use crate::settings::StderrSettings;
 use crate::state_dir::RecordStore;
 use crate::telemetry;
@@ -85,6 +87,8 @@ pub struct DaemonWorld<C, H, S> {
     view: watch::Sender<Arc<View>>,
     credentials: watch::Sender<Option<Credentials>>,
     processes: BTreeMap<(InstanceKey, Incarnation), Running>,
+    remotes: Arc<dyn RemoteHost>,
+    conversations: JoinSet<()>,
 }
 
 #[derive(Debug)]
@@ -94,8 +98,13 @@ struct Running {
 }
 
 impl<C: HttpClient, H: ProcessHost, S: RecordStore> DaemonWorld<C, H, S> {
-    /// A world in which nothing runs yet; `stored` is the pairing of an earlier daemon.
-    pub fn new(parts: Parts<C, H, S>, stored: Option<Credentials>) -> (Self, Outlook) {
+    /// A world in which nothing runs yet; `stored` is the pairing of an earlier daemon, and
+    /// `remotes` gives who holds its conversations.
+    pub fn new(
+        parts: Parts<C, H, S>,
+        stored: Option<Credentials>,
+        remotes: impl FnOnce(&Outlook) -> Arc<dyn RemoteHost>,
+    ) -> (Self, Outlook) {
         let (view, viewed) = watch::channel(Arc::default());
         let (credentials, current) = watch::channel(stored);
         let relays = Relays::default();
@@ -117,8 +126,18 @@ impl<C: HttpClient, H: ProcessHost, S: RecordStore> DaemonWorld<C, H, S> {
             relays: relays.clone(),
             users: users.clone(),
         };
-        let processes = BTreeMap::new();
-        (DaemonWorld { parts, relays, users, tokens, view, credentials, processes }, outlook)
+        let world = DaemonWorld {
+            remotes: remotes(&outlook),
+            conversations: JoinSet::new(),
+            parts,
+            relays,
+            users,
+            tokens,
+            view,
+            credentials,
+            processes: BTreeMap::new(),
+        };
+        (world, outlook)
     }
 
     async fn persist(&mut self, record: Record) -> Event {
@@ -212,6 +231,20 @@ where
                 if let Some(running) = self.processes.get(&(key, incarnation)) {
                     // Else it has ended, and the event that says so is on its way.
                     let _ = running.terminate.send(grace_ms);
+                }
+            }
+            Effect::Connect { key, incarnation, remote } => {
+                self.connect(key, incarnation, remote);
+            }
+            Effect::Disconnect { key, incarnation } => {
+                if let Some(relay) = self.relays.find(&key, incarnation) {
+                    // Else it has ended, and the event that says so is on its way.
+                    relay.tell(RelayInput::CloseInput);
+                }
+            }
+            Effect::Reconnect { key, incarnation } => {
+                if let Some(relay) = self.relays.find(&key, incarnation) {
+                    relay.tell(RelayInput::Reconnect);
                 }
             }
             Effect::Relist { key, incarnation } => {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use satellite_core::Machine;
 use satellite_core::id::{Incarnation, InstanceKey};
-use satellite_core::instance::{Effect, Event, Instance, Restart, Spec};
+use satellite_core::instance::{Effect, Event, Instance, Launch, Restart, Spec};
 use satellite_core::limits::Settings;
 use satellite_core::process::{Ended, ProcessSpec, SpawnFailure};
 use satellite_core::random::Random;
 use satellite_core::relay::Activity;
+use satellite_core::remote::{Failure, Fault};
 use satellite_core::time::{HOUR, Timestamp};
 use satellite_core::view::{Inventory, ServerNames, Transport};
 use satellite_core::wire::event::EventData;
@@ -17,10 +18,10 @@ use satellite_core::wire::event::EventData;
 use crate::{Named, Occurrence, Way, table};
 
 /// When the way to each state begins, and when the event under test comes: everything is due.
-const START: Timestamp = Timestamp(HOUR);
-const NOW: Timestamp = Timestamp(2 * HOUR);
+pub(super) const START: Timestamp = Timestamp(HOUR);
+pub(super) const NOW: Timestamp = Timestamp(2 * HOUR);
 /// The process each state with a process has.
-const PRESENT: Incarnation = Incarnation(1);
+pub(super) const PRESENT: Incarnation = Incarnation(1);
 
 impl Named for Instance {
     fn state_name(&self) -> &'static str {
@@ -33,6 +34,11 @@ impl Named for Instance {
             Effect::Release => String::from("release the place"),
             Effect::Spawn { incarnation, .. } => format!("spawn {}", incarnation.0),
             Effect::Terminate { incarnation } => format!("terminate {}", incarnation.0),
+            Effect::Connect { incarnation, .. } => format!("connect {}", incarnation.0),
+            Effect::Disconnect { incarnation } => format!("disconnect {}", incarnation.0),
+            Effect::Reconnect { incarnation } => format!("reconnect {}", incarnation.0),
+            Effect::Relist { incarnation } => format!("relist {}", incarnation.0),
+            Effect::Probe { incarnation } => format!("probe {}", incarnation.0),
             Effect::Emit(EventData::StatusChanged(change)) => {
                 format!("emit status {}", change.status.as_str())
             }
@@ -43,7 +49,7 @@ impl Named for Instance {
     }
 }
 
-fn spec(process: Result<ProcessSpec, String>) -> Spec {
+pub(super) fn spec(launch: Result<Launch, String>) -> Spec {
     let names = ServerNames {
         process: String::from("files-t-u-i"),
         server: String::from("Files"),
@@ -56,7 +62,7 @@ fn spec(process: Result<ProcessSpec, String>) -> Spec {
         instance_id: None,
         names: Arc::new(names),
         transport: Transport::Stdio,
-        process,
+        launch,
         address: None,
         disabled_tools: Arc::new(BTreeSet::new()),
         request_logging: true,
@@ -67,12 +73,12 @@ fn spec(process: Result<ProcessSpec, String>) -> Spec {
 }
 
 fn startable() -> Spec {
-    spec(Ok(ProcessSpec {
+    spec(Ok(Launch::Process(ProcessSpec {
         command: String::from("node"),
         args: Vec::new(),
         env: Vec::new(),
         handshake_timeout_ms: 30_000,
-    }))
+    })))
 }
 
 pub(super) fn ended() -> Ended {
@@ -83,7 +89,7 @@ fn exited() -> Event {
     Event::Exited { incarnation: PRESENT, ended: ended() }
 }
 
-fn listed() -> Event {
+pub(super) fn listed() -> Event {
     Event::Listed { incarnation: PRESENT, inventory: Arc::new(Inventory::default()) }
 }
 
@@ -204,8 +210,12 @@ fn states() -> Vec<Way<Instance>> {
     ]
 }
 
-fn event(name: &'static str, make: fn() -> Event) -> Occurrence<Instance> {
+pub(super) fn event(name: &'static str, make: fn() -> Event) -> Occurrence<Instance> {
     (name, Box::new(move |_| make()))
+}
+
+pub(super) fn failed(fault: Fault) -> Event {
+    Event::Failed { incarnation: PRESENT, failure: Failure::new(fault, "it says no") }
 }
 
 fn failure(retryable: bool) -> SpawnFailure {
@@ -213,7 +223,7 @@ fn failure(retryable: bool) -> SpawnFailure {
     SpawnFailure { step, error, retryable }
 }
 
-fn events() -> Vec<Occurrence<Instance>> {
+pub(super) fn events() -> Vec<Occurrence<Instance>> {
     vec![
         event("placed", || Event::Placed),
         event("spawned", || Event::Spawned { incarnation: PRESENT, pid: 7 }),
@@ -243,7 +253,12 @@ fn events() -> Vec<Occurrence<Instance>> {
             incarnation: Incarnation(0),
             ended: ended(),
         }),
+        event("reached", || Event::Reached { incarnation: PRESENT }),
+        event("failed, unreachable", || failed(Fault::Unreachable)),
+        event("failed, not authorised", || failed(Fault::AuthorisationNeeded)),
+        event("failed, broken", || failed(Fault::Broken)),
         event("wanted", || Event::Wanted),
+        event("check requested", || Event::CheckRequested),
         event("configured", || Event::Configured(startable())),
         event("tool switched off", || Event::ToolSwitched {
             tool: String::from("read"),

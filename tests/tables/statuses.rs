@@ -3,11 +3,13 @@
 use satellite_core::Machine;
 use satellite_core::id::Incarnation;
 use satellite_core::instance::{Effect, Event, Instance, Restart, State};
+use satellite_core::remote::Fault;
 use satellite_core::time::{HOUR, MINUTE, Timestamp};
 use satellite_core::view::Inventory;
 use satellite_core::wire::event::EventData;
 
-use crate::instance::{ended, new};
+use crate::instance::{PRESENT, ended, failed, new};
+use crate::remote::new as elsewhere;
 
 struct Told {
     instance: Instance,
@@ -124,4 +126,36 @@ fn each_way_through_a_life_shows_its_documented_statuses() {
     failed.statuses.clear();
     failed.event(recovered());
     assert_eq!(failed.statuses, again(&["offline"]), "recovery of what had failed for good");
+}
+
+#[test]
+fn every_recovery_of_a_server_elsewhere_is_told_in_four_words() {
+    let incarnation = PRESENT;
+    let listed = |told: &mut Told| {
+        told.event(Event::Initialized { incarnation });
+        let inventory = Inventory { discovered_at: told.now, ..Inventory::default() };
+        told.event(Event::Listed { incarnation, inventory: inventory.into() });
+    };
+    let by_a_call: fn(&mut Told) = |told| told.event(Event::Reached { incarnation: PRESENT });
+    let by_the_backend: fn(&mut Told) =
+        |told| told.event(Event::RestartRequested(Restart::Recovered));
+    let by_a_probe: fn(&mut Told) = |told| {
+        for answers in [failed(Fault::Unreachable), Event::Reached { incarnation: PRESENT }] {
+            told.now = told.instance.next_deadline().expect("an attempt is due").at;
+            told.event(Event::Tick);
+            told.event(answers);
+        }
+    };
+    for recover in [by_a_call, by_the_backend, by_a_probe] {
+        let now = Timestamp(HOUR);
+        let mut told = Told { instance: elsewhere(now), now, statuses: Vec::new() };
+        told.event(Event::Tick);
+        listed(&mut told);
+        assert_eq!(told.statuses, ["connecting", "discovering_tools", "online"]);
+        told.statuses.clear();
+        told.event(failed(Fault::Unreachable));
+        recover(&mut told);
+        listed(&mut told);
+        assert_eq!(told.statuses, ["offline", "connecting", "discovering_tools", "online"]);
+    }
 }

@@ -10,6 +10,7 @@ use crate::http::HttpRequest;
 use crate::id::{Incarnation, InstanceKey, TeamId, UserId};
 use crate::log::LogLine;
 use crate::process::ProcessSpec;
+use crate::remote::RemoteSpec;
 use crate::request::RequestKey;
 
 /// An effect of the control machine. They are performed in order.
@@ -44,6 +45,30 @@ pub enum Effect {
         incarnation: Incarnation,
         /// From SIGTERM to SIGKILL.
         grace_ms: u64,
+    },
+    /// Begin a conversation with a server elsewhere; its relay reports what becomes of it.
+    Connect {
+        /// Its instance.
+        key: InstanceKey,
+        /// Which of the instance's conversations.
+        incarnation: Incarnation,
+        /// With whom.
+        remote: RemoteSpec,
+    },
+    /// End a conversation; the last report of its relay, that it is closed, answers this.
+    Disconnect {
+        /// Its instance.
+        key: InstanceKey,
+        /// Which of the instance's conversations.
+        incarnation: Incarnation,
+    },
+    /// Have a remote's relay greet the server and ask for its lists anew, unless it does so already.
+    /// What was known stays known, and calls go on.
+    Reconnect {
+        /// The instance.
+        key: InstanceKey,
+        /// Which of the instance's conversations.
+        incarnation: Incarnation,
     },
     /// Have an instance's relay ask for its lists anew.
     Relist {

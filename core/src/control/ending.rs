@@ -58,7 +58,7 @@ impl Control {
     /// Ends the daemon once nothing is left to do, or when the budget is spent.
     pub(super) fn proceed_ending(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
         let Some(ending) = &self.ending else { return };
-        let running = self.instances.values().filter(|i| i.state().process().is_some()).count();
+        let running = self.instances.values().filter(|i| i.state().incarnation().is_some()).count();
         let undelivered = if ending.delivers { self.undelivered() } else { 0 };
         let exit = ending.exit.clone();
         let is_done = running == 0 && undelivered == 0;

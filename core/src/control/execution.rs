@@ -70,6 +70,7 @@ struct Execution {
 enum Deed {
     Refresh,
     Redeploy,
+    Recover,
     RemoveMember,
     Spawn,
     Kill,
@@ -96,7 +97,7 @@ enum Goal {
 impl Deed {
     fn goal(self) -> Goal {
         match self {
-            Deed::Spawn | Deed::Restart | Deed::Redeploy => Goal::Started,
+            Deed::Spawn | Deed::Restart | Deed::Redeploy | Deed::Recover => Goal::Started,
             Deed::Kill => Goal::Ended,
             Deed::RemoveMember => Goal::Gone,
             Deed::HealthCheck => Goal::Probed,
@@ -196,9 +197,10 @@ impl Control {
         let state = |key| self.instances.get(key).map(instance::Instance::state);
         match execution.deed.goal() {
             Goal::Nothing => true,
-            Goal::Started => execution.keys.iter().all(|key| {
-                matches!(
-                    state(key),
+            Goal::Started => execution.keys.iter().all(|key| match state(key) {
+                Some(State::Remote(remote)) => !remote.is_busy(),
+                state => matches!(
+                    state,
                     None | Some(
                         State::Online { .. }
                             | State::Failed { .. }
@@ -206,11 +208,11 @@ impl Control {
                             | State::Restarting { .. }
                             | State::Stopped { .. }
                     )
-                )
+                ),
             }),
             Goal::Ended => {
                 let mut keys = execution.keys.iter();
-                keys.all(|key| state(key).is_none_or(|state| state.process().is_none()))
+                keys.all(|key| state(key).is_none_or(|state| state.incarnation().is_none()))
             }
             Goal::Gone => {
                 let mut left = execution.keys.iter().filter_map(|key| self.instances.get(key));
@@ -231,6 +233,7 @@ impl Control {
                 Outcome::completed(execution.started_at, now, result)
             }
             Deed::Redeploy => self.redeployed(now, execution),
+            Deed::Recover => self.recovered(now, execution),
             Deed::RemoveMember => self.member_removed(now, execution),
             Deed::Spawn | Deed::Kill | Deed::Restart => self.touched(now, execution),
             Deed::HealthCheck => self.checked(now, execution),

@@ -42,7 +42,10 @@ impl Control {
                 }
                 let event = match report {
                     Report::Initialized => instance::Event::Initialized { incarnation },
-                    Report::Listed(inventory) => instance::Event::Listed { incarnation, inventory },
+                    Report::Listed(inventory) => {
+                        self.lists_checked(now, &key, incarnation);
+                        instance::Event::Listed { incarnation, inventory }
+                    }
                     Report::Unusable { step, reason } => {
                         self.errors += 1;
                         instance::Event::Unusable { incarnation, step, reason }
@@ -70,8 +73,11 @@ impl Control {
                     Report::Violation { what, count } => {
                         return self.violated(&key, what, count, out);
                     }
-                    Report::Reached { .. } | Report::Failed(_) => {
-                        return Verdict::Ignored("no remote");
+                    Report::Reached { .. } => instance::Event::Reached { incarnation },
+                    Report::Failed(failure) => {
+                        self.errors += 1;
+                        self.check_failed(now, &key, incarnation);
+                        instance::Event::Failed { incarnation, failure }
                     }
                 };
                 (key, event)
@@ -91,7 +97,7 @@ impl Control {
         self.feed(now, &key, event, out)
     }
 
-    /// A process that was replaced has no say in its instance's life any more.
+    /// A process, or a conversation, that was replaced has no say in its instance's life any more.
     fn check_incarnation(
         &self,
         key: &InstanceKey,
@@ -127,7 +133,12 @@ impl Control {
         {
             use super::visits;
             let cell = (instance.state().name(), visits::instance(&event, instance));
-            *self.visits.entry((visits::Lifecycle::Instance, cell.0, cell.1)).or_default() += 1;
+            let is_remote = matches!(instance.state(), instance::State::Remote(_));
+            let lifecycle = match is_remote {
+                true => visits::Lifecycle::Remote,
+                false => visits::Lifecycle::Instance,
+            };
+            *self.visits.entry((lifecycle, cell.0, cell.1)).or_default() += 1;
         }
         let (mut asked, before) = (Vec::new(), instance.status());
         let verdict = instance.handle(now, event, &mut asked);
@@ -162,12 +173,27 @@ impl Control {
                 incarnation,
                 grace_ms: limits::TERMINATE_GRACE_MS,
             }),
+            instance::Effect::Connect { incarnation, remote } => {
+                out.push(Effect::Connect { key: key.clone(), incarnation, remote });
+            }
+            instance::Effect::Disconnect { incarnation } => {
+                out.push(Effect::Disconnect { key: key.clone(), incarnation });
+            }
+            instance::Effect::Reconnect { incarnation } => {
+                out.push(Effect::Reconnect { key: key.clone(), incarnation });
+            }
+            instance::Effect::Relist { incarnation } => {
+                out.push(Effect::Relist { key: key.clone(), incarnation });
+            }
+            instance::Effect::Probe { incarnation } => {
+                out.push(Effect::Probe { key: key.clone(), incarnation });
+            }
             instance::Effect::Emit(data) => self.emit(now, data, out),
             instance::Effect::Moved { from, to } => {
                 let message = self.instances.get(key).and_then(|i| i.lifecycle().message.clone());
                 let level = match to {
-                    "failed" | "permanently_failed" => Level::Error,
-                    "restarting" => Level::Warn,
+                    "failed" | "permanently_failed" | "error" => Level::Error,
+                    "restarting" | "offline" | "requires_reauth" => Level::Warn,
                     _ => Level::Info,
                 };
                 let line =

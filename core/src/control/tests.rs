@@ -5,6 +5,7 @@ mod commands;
 mod configuring;
 mod ordering;
 mod remembering;
+mod remotes;
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -43,6 +44,10 @@ struct World {
     is_full: bool,
     is_read_only: bool,
     probes: Vec<(InstanceKey, Incarnation)>,
+    connected: Vec<(InstanceKey, Incarnation)>,
+    disconnected: Vec<(InstanceKey, Incarnation)>,
+    renewed: Vec<(InstanceKey, Incarnation)>,
+    relisted: Vec<(InstanceKey, Incarnation)>,
     forgotten: Vec<(u64, UserId, Option<TeamId>)>,
     logs: Vec<LogLine>,
 }
@@ -72,6 +77,10 @@ impl World {
             is_full,
             is_read_only: false,
             probes: Vec::new(),
+            connected: Vec::new(),
+            disconnected: Vec::new(),
+            renewed: Vec::new(),
+            relisted: Vec::new(),
             forgotten: Vec::new(),
             logs: Vec::new(),
         };
@@ -116,7 +125,12 @@ impl World {
                     self.forgotten.push((request, user, team));
                 }
                 Effect::Log(line) => self.logs.push(line),
-                Effect::Relist { .. } => {}
+                Effect::Connect { key, incarnation, .. } => self.connected.push((key, incarnation)),
+                Effect::Disconnect { key, incarnation } => {
+                    self.disconnected.push((key, incarnation));
+                }
+                Effect::Reconnect { key, incarnation } => self.renewed.push((key, incarnation)),
+                Effect::Relist { key, incarnation } => self.relisted.push((key, incarnation)),
             }
         }
         // Nothing follows an exit.

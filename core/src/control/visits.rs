@@ -12,8 +12,10 @@ use crate::{instance, link};
 pub enum Lifecycle {
     /// The conversation with the Backend.
     Link,
-    /// An instance.
+    /// An instance, while it is or may become a process.
     Instance,
+    /// An instance with a conversation.
+    Remote,
     /// A server.
     Server,
 }
@@ -43,9 +45,21 @@ pub(super) fn instance(event: &instance::Event, instance: &instance::Instance) -
                 "exited, an older process"
             }
         }
+        Event::Reached { .. } => "reached",
+        Event::Failed { failure, .. } => match failure.fault {
+            crate::remote::Fault::Unreachable => "failed, unreachable",
+            crate::remote::Fault::AuthorisationNeeded => "failed, not authorised",
+            crate::remote::Fault::Broken => "failed, broken",
+        },
         Event::Wanted => "wanted",
+        Event::CheckRequested => "check requested",
         Event::Configured(_) => "configured",
         Event::ToolSwitched { .. } => "tool switched off",
+        Event::RestartRequested(instance::Restart::Recovered)
+            if matches!(instance.state(), instance::State::Remote(_)) =>
+        {
+            "recovery requested"
+        }
         Event::RestartRequested(_) => "restart requested",
         Event::KillRequested => "kill requested",
         Event::RemoveRequested => "remove requested",

@@ -6,7 +6,7 @@ use alloc::string::String;
 use super::Effect;
 use super::crashes::Answer;
 use super::lifecycle::{Context, Lifecycle};
-use super::state::{Process, Purpose, State, StopReason, Then};
+use super::state::{Process, Purpose, State, Then};
 use crate::process::{Ended, SpawnFailure};
 use crate::view::HealthStatus;
 use crate::wire::event::RestartReason;
@@ -95,17 +95,14 @@ impl Lifecycle {
                 if !matches!(purpose, Purpose::Wake { .. }) {
                     cx.out.push(Effect::Emit(self.stopped_event(process, "restart")));
                 }
-                self.connecting(cx.now, *purpose)
+                self.connecting(*purpose, cx)
             }
             Then::Sleep => {
                 cx.out.push(Effect::Emit(self.dormant_event(process, cx.now)));
                 State::Dormant { since: cx.now }
             }
             Then::Stop { reason } => {
-                let reason = match reason {
-                    StopReason::Killed => "killed by command",
-                    StopReason::Shutdown => "satellite shutdown",
-                };
+                let reason = reason.as_str();
                 self.message = Some(String::from(reason));
                 cx.out.push(Effect::Emit(self.stopped_event(process, reason)));
                 State::Stopped { since: cx.now }

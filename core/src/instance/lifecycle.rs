@@ -5,6 +5,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::crashes::Crashes;
+use super::remote::{Attempt, Remote};
+use super::spec::Launch;
 use super::state::{Process, Purpose, State};
 use super::{Effect, Restart, Spec};
 use crate::id::{CommandId, Incarnation};
@@ -18,7 +20,7 @@ use crate::view::{HealthStatus, Inventory};
 use crate::{Deadline, Verdict};
 
 /// The relay watches the handshake itself; this is the margin after which it is not believed.
-const MARGIN_MS: u64 = 10 * SECOND;
+pub(super) const MARGIN_MS: u64 = 10 * SECOND;
 /// The variable by which a process knows the command that asked for it.
 pub const COMMAND_ID: &str = "SATELLITE_COMMAND_ID";
 /// How long a process whose pipes are closed may take to end by itself.
@@ -48,6 +50,8 @@ pub struct Lifecycle {
     pub last_activity: Timestamp,
     /// Restarts after crashes.
     pub restarts: u64,
+    /// Attempts in a row at a server elsewhere that failed.
+    pub failures: u32,
     pub(super) timing: Timing,
     pub(super) random: Random,
     pub(super) crashes: Crashes,
@@ -98,6 +102,7 @@ impl Lifecycle {
             spawn_ms: None,
             last_activity: now,
             restarts: 0,
+            failures: 0,
             timing,
             random,
             crashes: Crashes::default(),
@@ -144,10 +149,24 @@ impl Lifecycle {
         self.last_activity = now;
     }
 
-    /// The state in which another process is started, or in which it is said why none can be.
-    pub(super) fn connecting(&mut self, now: Timestamp, purpose: Purpose) -> State {
-        let handshake_ms = match &self.spec.process {
-            Ok(process) => process.handshake_timeout_ms,
+    /// The first state of a start: a process needs a place before it is one.
+    pub(super) fn begin(&mut self, purpose: Purpose, cx: &mut Context<'_>) -> State {
+        if let Ok(Launch::Remote(_)) = &self.spec.launch {
+            return self.connect(purpose, cx);
+        }
+        State::Waiting { since: cx.now, purpose }
+    }
+
+    /// The state in which another process is started in the place of the last one, or in which it
+    /// is said why none can be.
+    pub(super) fn connecting(&mut self, purpose: Purpose, cx: &mut Context<'_>) -> State {
+        let now = cx.now;
+        let handshake_ms = match &self.spec.launch {
+            Ok(Launch::Process(process)) => process.handshake_timeout_ms,
+            Ok(Launch::Remote(_)) => {
+                cx.out.push(Effect::Release);
+                return self.connect(purpose, cx);
+            }
             Err(reason) => {
                 self.cannot_start(reason.clone());
                 return State::Failed { since: now };
@@ -178,7 +197,8 @@ impl Lifecycle {
     /// follow are started for other reasons.
     pub(super) fn process_spec(&mut self) -> Option<ProcessSpec> {
         let commanded_by = self.commanded_by.take();
-        let mut process = self.spec.process.as_ref().ok().cloned()?;
+        let Ok(Launch::Process(process)) = &self.spec.launch else { return None };
+        let mut process = process.clone();
         process.env.extend(
             commanded_by.map(|command| (COMMAND_ID.to_string(), Secret::new(command.as_str()))),
         );
@@ -212,6 +232,7 @@ impl Lifecycle {
                 self.idle_at(*since).map(|at| Deadline::new(at, "idle"))
             }
             State::Restarting { until, .. } => Some(Deadline::new(*until, "restart")),
+            State::Remote(remote) => self.remote_deadline(remote),
             State::Online { .. }
             | State::Waiting { .. }
             | State::Stopping { .. }
@@ -222,5 +243,18 @@ impl Lifecycle {
             | State::Removed => None,
         };
         Deadline::earlier(lost, own)
+    }
+
+    fn remote_deadline(&self, remote: &Remote) -> Option<Deadline> {
+        let (at, why) = match remote {
+            Remote::Connecting { until, .. } => (*until, "handshake"),
+            Remote::Discovering { until, .. } => (*until, "discovery"),
+            Remote::Online { since, asked, .. } => (self.probe_at(*since, *asked)?, "probe"),
+            Remote::Down { attempt: Attempt::Due { at }, .. } => (*at, "next attempt"),
+            Remote::Down { attempt: Attempt::Running { until }, .. } => (*until, "attempt"),
+            Remote::Down { attempt: Attempt::Awaited, .. } => return None,
+            Remote::Disconnecting { until, .. } => (*until, "end of the conversation"),
+        };
+        Some(Deadline::new(at, why))
     }
 }

@@ -49,6 +49,7 @@ impl Instance {
                 State::Online { process, .. } if process.lost_until.is_none() => {
                     Some(process.incarnation)
                 }
+                State::Remote(remote) if remote.takes_calls() => Some(remote.link().incarnation),
                 _ => None,
             },
             inventory: Arc::clone(&life.inventory),
@@ -60,6 +61,7 @@ impl Instance {
             error_count: totals.errors,
             last_activity: life.last_activity,
             health: life.health,
+            health_at: life.health_at,
             restarts: life.restarts,
         }
     }

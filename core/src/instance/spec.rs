@@ -1,5 +1,7 @@
 //! From an entry of the configuration to what an instance needs to know.
 
+mod remote;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -10,9 +12,10 @@ use crate::id::{InstanceId, InstanceKey};
 use crate::limits::{self, Settings};
 use crate::process::ProcessSpec;
 use crate::redaction::{self, Redaction};
+use crate::remote::RemoteSpec;
 use crate::secret::Secret;
 use crate::view::{InstanceAddress, ServerNames, Transport};
-use crate::wire::configuration::{Launch, Server};
+use crate::wire::configuration::{self, Server};
 
 /// What the configuration says of an instance.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,8 +28,8 @@ pub struct Spec {
     pub names: Arc<ServerNames>,
     /// How it is spoken to.
     pub transport: Transport,
-    /// What to start, or what stands in the way of it and what to do about that.
-    pub process: Result<ProcessSpec, String>,
+    /// What to start or to reach, or what stands in the way of it and what to do about that.
+    pub launch: Result<Launch, String>,
     /// The way to it from outside.
     pub address: Option<InstanceAddress>,
     /// Tools an administrator switched off.
@@ -41,6 +44,15 @@ pub struct Spec {
     pub idle_ms: u64,
 }
 
+/// What an instance is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Launch {
+    /// A child process.
+    Process(ProcessSpec),
+    /// A conversation with a server elsewhere.
+    Remote(RemoteSpec),
+}
+
 impl Spec {
     /// Reads an entry; `None` if it is switched off.
     pub fn from_configuration(server: &Server, settings: &Settings) -> Option<Spec> {
@@ -49,12 +61,28 @@ impl Spec {
             instance_id: server.instance.clone(),
             names: Arc::clone(&server.names),
             transport: server.launch.transport(),
-            process: match &server.launch {
-                Launch::Stdio { command, args, env } => process(command, args, env, settings),
-                Launch::Remote { transport, .. } => Err(format!(
-                    "this satellite does not proxy {} servers; configure a stdio server",
-                    transport.as_str()
-                )),
+            launch: match &server.launch {
+                configuration::Launch::Stdio { command, args, env } => {
+                    process(command, args, env, settings).map(Launch::Process)
+                }
+                configuration::Launch::Remote {
+                    transport,
+                    url,
+                    others,
+                    headers,
+                    query,
+                    timeout_ms,
+                } => {
+                    let entry = remote::Entry {
+                        transport: *transport,
+                        urls: core::iter::once(url).chain(others).collect(),
+                        headers,
+                        query,
+                        timeout_ms: *timeout_ms,
+                        requires_oauth: server.requires_oauth,
+                    };
+                    remote::read(&entry).map(Launch::Remote)
+                }
             },
             address: server.address.clone(),
             disabled_tools: Arc::clone(&server.disabled_tools),
@@ -71,13 +99,15 @@ impl Spec {
 fn redaction(server: &Server) -> Redaction {
     let mut found = Vec::new();
     let named: Vec<&Secret> = match &server.launch {
-        Launch::Stdio { args, env, .. } => {
+        configuration::Launch::Stdio { args, env, .. } => {
             found.extend(redaction::in_arguments(args));
             found.extend(server.secrets.args.iter().filter_map(|at| args.get(*at).cloned()));
             env.values().collect()
         }
-        Launch::Remote { url, headers, query, .. } => {
-            redaction::in_address(url.expose(), &mut found);
+        configuration::Launch::Remote { url, others, headers, query, .. } => {
+            for url in core::iter::once(url).chain(others) {
+                redaction::in_address(url.expose(), &mut found);
+            }
             headers.values().chain(query.values()).collect()
         }
     };

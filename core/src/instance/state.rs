@@ -4,6 +4,7 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
+use super::remote::Remote;
 use crate::id::Incarnation;
 use crate::time::Timestamp;
 use crate::view::InstanceStatus;
@@ -85,6 +86,8 @@ pub enum State {
         /// Since when.
         since: Timestamp,
     },
+    /// Has, or is about to have, a conversation with a server elsewhere.
+    Remote(Remote),
     /// No longer configured, and nothing of it is left.
     Removed,
 }
@@ -166,6 +169,16 @@ pub enum StopReason {
     Shutdown,
 }
 
+impl StopReason {
+    /// The reason in the words of events and messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StopReason::Killed => "killed by command",
+            StopReason::Shutdown => "satellite shutdown",
+        }
+    }
+}
+
 impl State {
     /// The state's name in tables, traces and logs.
     pub fn name(&self) -> &'static str {
@@ -181,6 +194,7 @@ impl State {
             State::Stopped { .. } => "stopped",
             State::Failed { .. } => "failed",
             State::PermanentlyFailed { .. } => "permanently_failed",
+            State::Remote(remote) => remote.name(),
             State::Removed => "removed",
         }
     }
@@ -211,6 +225,7 @@ impl State {
                 Then::Recover { .. } => InstanceStatus::Error,
                 Then::Stop { .. } | Then::Remove => InstanceStatus::Offline,
             },
+            State::Remote(remote) => remote.status(),
             State::Restarting { .. } => InstanceStatus::Restarting,
             State::Stopped { .. } | State::Removed => InstanceStatus::Offline,
             State::Failed { .. } => InstanceStatus::Error,
@@ -232,7 +247,21 @@ impl State {
             | State::Stopped { .. }
             | State::Failed { .. }
             | State::PermanentlyFailed { .. }
+            | State::Remote(_)
             | State::Removed => None,
         }
+    }
+
+    /// Its process or its conversation, in the states that have one.
+    pub fn incarnation(&self) -> Option<Incarnation> {
+        match self {
+            State::Remote(remote) => Some(remote.link().incarnation),
+            other => other.process().map(|process| process.incarnation),
+        }
+    }
+
+    /// Whether it serves.
+    pub fn is_online(&self) -> bool {
+        matches!(self, State::Online { .. } | State::Remote(Remote::Online { .. }))
     }
 }

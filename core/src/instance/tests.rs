@@ -4,6 +4,7 @@ mod configured;
 mod crash_window;
 mod ending;
 mod idle;
+mod remote;
 mod story;
 mod strangers;
 
@@ -37,12 +38,12 @@ fn spec() -> Spec {
             installation: String::from("Files"),
         }),
         transport: Transport::Stdio,
-        process: Ok(ProcessSpec {
+        launch: Ok(Launch::Process(ProcessSpec {
             command: String::from("node"),
             args: vec![],
             env: vec![],
             handshake_timeout_ms: limits::HANDSHAKE_TIMEOUT_MS,
-        }),
+        })),
         address: None,
         disabled_tools: Arc::new(BTreeSet::new()),
         request_logging: true,
@@ -106,6 +107,11 @@ impl Life {
             Effect::Release => String::from("release"),
             Effect::Spawn { incarnation, .. } => alloc::format!("spawn {}", incarnation.0),
             Effect::Terminate { incarnation } => alloc::format!("terminate {}", incarnation.0),
+            Effect::Connect { incarnation, .. } => alloc::format!("connect {}", incarnation.0),
+            Effect::Disconnect { incarnation } => alloc::format!("disconnect {}", incarnation.0),
+            Effect::Reconnect { incarnation } => alloc::format!("reconnect {}", incarnation.0),
+            Effect::Relist { incarnation } => alloc::format!("relist {}", incarnation.0),
+            Effect::Probe { incarnation } => alloc::format!("probe {}", incarnation.0),
             Effect::Emit(EventData::StatusChanged(change)) => String::from(change.status.as_str()),
             Effect::Emit(data) => String::from(data.kind()),
             Effect::Moved { from, to } => alloc::format!("{from}->{to}"),
@@ -244,7 +250,7 @@ fn words_about_an_old_process_come_late() {
 fn what_cannot_be_started_says_why_and_waits_for_a_new_configuration() {
     let mut life = Life::new();
     let reason = String::from("command \"rm\" is not on the allow list");
-    life.event(Event::Configured(Spec { process: Err(reason.clone()), ..spec() }));
+    life.event(Event::Configured(Spec { launch: Err(reason.clone()), ..spec() }));
     life.event(Event::Tick);
     assert_eq!(life.words(), ["provisioned->failed", "error", "release"]);
     assert_eq!(life.instance.view().status_message, Some(reason));

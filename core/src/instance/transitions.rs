@@ -9,10 +9,11 @@ use statig::Outcome;
 use statig::blocking::{self, IntoStateMachine};
 
 use super::lifecycle::{Context, LOST_MS, Lifecycle};
+use super::remote;
+use super::spec::Launch;
 use super::state::{Process, Purpose, State, StopReason, Then};
+use super::stopping::stopping;
 use super::{Effect, Event};
-use crate::id::Incarnation;
-use crate::process::Ended;
 use crate::view::HealthStatus;
 use crate::{Refusal, Verdict};
 
@@ -43,22 +44,22 @@ impl IntoStateMachine for Lifecycle {
 }
 
 impl Context<'_> {
-    fn moved(&mut self, to: State) -> Outcome<State> {
+    pub(super) fn moved(&mut self, to: State) -> Outcome<State> {
         self.verdict = Some(Verdict::Moved);
         Outcome::Transition(to)
     }
 
-    fn handled(&mut self) -> Outcome<State> {
+    pub(super) fn handled(&mut self) -> Outcome<State> {
         self.verdict = Some(Verdict::Handled);
         Outcome::Handled
     }
 
-    fn ignored(&mut self, why: &'static str) -> Outcome<State> {
+    pub(super) fn ignored(&mut self, why: &'static str) -> Outcome<State> {
         self.verdict = Some(Verdict::Ignored(why));
         Outcome::Handled
     }
 
-    fn refused(&mut self, why: Refusal) -> Outcome<State> {
+    pub(super) fn refused(&mut self, why: Refusal) -> Outcome<State> {
         self.verdict = Some(Verdict::Refused(why));
         Outcome::Handled
     }
@@ -73,8 +74,11 @@ impl blocking::State<Lifecycle> for State {
     ) -> Outcome<State> {
         match self {
             State::Provisioned => match event {
-                Event::Tick | Event::Wanted => match &life.spec.process {
-                    Ok(_) => cx.moved(State::Waiting { since: cx.now, purpose: Purpose::First }),
+                Event::Tick | Event::Wanted => match &life.spec.launch {
+                    Ok(_) => {
+                        let to = life.begin(Purpose::First, cx);
+                        cx.moved(to)
+                    }
                     Err(reason) => {
                         life.cannot_start(reason.clone());
                         cx.moved(State::Failed { since: cx.now })
@@ -84,7 +88,7 @@ impl blocking::State<Lifecycle> for State {
             },
             State::Waiting { purpose, .. } => match event {
                 Event::Placed => {
-                    let to = life.connecting(cx.now, *purpose);
+                    let to = life.connecting(*purpose, cx);
                     cx.moved(to)
                 }
                 _ => Outcome::Super,
@@ -118,7 +122,8 @@ impl blocking::State<Lifecycle> for State {
             },
             State::Stopped { .. } => match event {
                 Event::Wanted => {
-                    cx.moved(State::Waiting { since: cx.now, purpose: Purpose::Revival })
+                    let to = life.begin(Purpose::Revival, cx);
+                    cx.moved(to)
                 }
                 _ => Outcome::Super,
             },
@@ -134,6 +139,7 @@ impl blocking::State<Lifecycle> for State {
                 Event::Wanted => cx.ignored("only a restart command or a new configuration helps"),
                 _ => Outcome::Super,
             },
+            State::Remote(remote) => remote::handle(remote, life, event, cx),
             State::Removed => match event {
                 Event::Wanted | Event::RestartRequested(_) | Event::KillRequested => {
                     cx.refused(Refusal::Unknown)
@@ -167,7 +173,8 @@ impl blocking::State<Lifecycle> for State {
             | State::Dormant { .. }
             | State::Stopped { .. }
             | State::Failed { .. }
-            | State::PermanentlyFailed { .. } => {}
+            | State::PermanentlyFailed { .. }
+            | State::Remote(_) => {}
         }
     }
 
@@ -183,7 +190,7 @@ impl blocking::State<Lifecycle> for State {
             State::Connecting { process, .. }
             | State::Discovering { process, .. }
             | State::Online { process, .. } => Superstate::Alive { process },
-            State::Stopping { .. } | State::Removed => Superstate::Root,
+            State::Stopping { .. } | State::Remote(_) | State::Removed => Superstate::Root,
         })
     }
 }
@@ -199,7 +206,12 @@ impl blocking::Superstate<Lifecycle> for Superstate<'_> {
             Superstate::Resting | Superstate::Pending => match event {
                 Event::RestartRequested(restart) => {
                     life.start_afresh(restart);
-                    cx.moved(State::Waiting { since: cx.now, purpose: restart.purpose() })
+                    if matches!(life.spec.launch, Ok(Launch::Remote(_))) {
+                        // It may have been a process that asked for a place.
+                        cx.out.push(Effect::Release);
+                    }
+                    let to = life.begin(restart.purpose(), cx);
+                    cx.moved(to)
                 }
                 Event::RemoveRequested => cx.moved(State::Removed),
                 Event::KillRequested | Event::DrainRequested => match self {
@@ -353,83 +365,6 @@ fn alive(
     }
 }
 
-fn stopping(
-    process: &mut Process,
-    then: &mut Then,
-    life: &mut Lifecycle,
-    event: &Event,
-    cx: &mut Context<'_>,
-) -> Outcome<State> {
-    let ours = |incarnation: &Incarnation| *incarnation == process.incarnation;
-    match event {
-        Event::Exited { incarnation, ended } if ours(incarnation) => {
-            let to = life.ended(process, then, ended, cx);
-            cx.moved(to)
-        }
-        // It was told to end before it ever ran.
-        Event::SpawnFailed { incarnation, .. } if ours(incarnation) => {
-            let to = life.ended(process, then, &Ended::default(), cx);
-            cx.moved(to)
-        }
-        Event::Spawned { incarnation, pid } if ours(incarnation) => {
-            process.pid = Some(*pid);
-            cx.handled()
-        }
-        Event::Placed => cx.ignored("it has a place"),
-        Event::Used { incarnation, activity } if ours(incarnation) => {
-            life.present = *activity;
-            cx.handled()
-        }
-        Event::Wanted => match then {
-            Then::Sleep => {
-                let purpose = Purpose::Wake { asleep_since: cx.now, wanted_at: cx.now };
-                *then = Then::Restart { purpose };
-                cx.handled()
-            }
-            Then::Stop { reason: StopReason::Killed } => {
-                *then = Then::Restart { purpose: Purpose::Revival };
-                cx.handled()
-            }
-            Then::Stop { reason: StopReason::Shutdown } => cx.refused(Refusal::Draining),
-            Then::Remove => cx.refused(Refusal::Unknown),
-            Then::Restart { .. } | Then::Recover { .. } => cx.ignored("a start is due"),
-        },
-        Event::RestartRequested(restart) => {
-            if matches!(then, Then::Stop { reason: StopReason::Shutdown }) {
-                return cx.refused(Refusal::Draining);
-            }
-            life.start_afresh(restart);
-            *then = Then::Restart { purpose: restart.purpose() };
-            cx.handled()
-        }
-        Event::KillRequested | Event::DrainRequested => {
-            let reason = match event {
-                Event::DrainRequested => StopReason::Shutdown,
-                _ => StopReason::Killed,
-            };
-            if matches!(then, Then::Remove | Then::Stop { reason: StopReason::Shutdown }) {
-                return cx.ignored("already ending");
-            }
-            *then = Then::Stop { reason };
-            cx.handled()
-        }
-        Event::RemoveRequested => {
-            *then = Then::Remove;
-            cx.handled()
-        }
-        Event::Initialized { incarnation }
-        | Event::Listed { incarnation, .. }
-        | Event::Unusable { incarnation, .. }
-        | Event::PipesClosed { incarnation, .. }
-        | Event::Probed { incarnation, .. }
-            if ours(incarnation) =>
-        {
-            cx.ignored("already ending")
-        }
-        _ => Outcome::Super,
-    }
-}
-
 fn root(life: &mut Lifecycle, event: &Event, cx: &mut Context<'_>) -> Outcome<State> {
     match event {
         Event::Placed => {
@@ -456,6 +391,8 @@ fn root(life: &mut Lifecycle, event: &Event, cx: &mut Context<'_>) -> Outcome<St
         | Event::PipesClosed { incarnation, .. }
         | Event::Probed { incarnation, .. }
         | Event::Used { incarnation, .. }
+        | Event::Reached { incarnation }
+        | Event::Failed { incarnation, .. }
         | Event::Exited { incarnation, .. } => {
             if *incarnation < life.incarnation {
                 cx.ignored("late")
@@ -463,6 +400,7 @@ fn root(life: &mut Lifecycle, event: &Event, cx: &mut Context<'_>) -> Outcome<St
                 cx.refused(Refusal::IllegalTransition)
             }
         }
+        Event::CheckRequested => cx.ignored("nobody is spoken to"),
         Event::Wanted
         | Event::RestartRequested(_)
         | Event::KillRequested

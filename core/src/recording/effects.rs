@@ -1,11 +1,13 @@
 //! Effects without their secrets: only to compare what a daemon did with what is recorded.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Handles;
 use crate::control::{Effect, Record};
 use crate::http::HttpRequest;
 use crate::process::ProcessSpec;
+use crate::remote::RemoteSpec;
 
 impl Handles {
     /// The effect, in JSON, with handles where its secrets were. Handles in it stay as they are.
@@ -20,7 +22,14 @@ impl Handles {
                 incarnation: *incarnation,
                 process: self.process(process),
             },
+            Effect::Connect { key, incarnation, remote } => Effect::Connect {
+                key: key.clone(),
+                incarnation: *incarnation,
+                remote: self.remote(remote),
+            },
             Effect::Terminate { key: _, incarnation: _, grace_ms: _ }
+            | Effect::Disconnect { key: _, incarnation: _ }
+            | Effect::Reconnect { key: _, incarnation: _ }
             | Effect::Relist { key: _, incarnation: _ }
             | Effect::Probe { key: _, incarnation: _ }
             | Effect::ForgetUser { request: _, user: _, team: _ }
@@ -51,6 +60,19 @@ impl Handles {
         }
     }
 
+    /// What an address has behind its origin is one handle in a recorded configuration, so that no
+    /// parts of it can be compared.
+    fn remote(&mut self, remote: &RemoteSpec) -> RemoteSpec {
+        let named = remote.headers.iter();
+        let named = named.map(|(name, value)| (name.clone(), self.secret(value)));
+        RemoteSpec {
+            headers: named.collect(),
+            query: Vec::new(),
+            endpoints: remote.endpoints.iter().map(|url| origin(url)).collect(),
+            ..remote.clone()
+        }
+    }
+
     fn process(&mut self, process: &ProcessSpec) -> ProcessSpec {
         ProcessSpec {
             args: process.args.iter().map(|argument| self.of(argument)).collect(),
@@ -62,4 +84,10 @@ impl Handles {
             ..process.clone()
         }
     }
+}
+
+fn origin(url: &str) -> String {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let end = url.get(host..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| host + at);
+    String::from(url.get(..end).unwrap_or(url))
 }

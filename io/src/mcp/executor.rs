@@ -162,7 +162,12 @@ pub(super) async fn ready(
         {
             return Ok(Ready { relay, incarnation, instance });
         }
-        let is_in_error = instance.status == InstanceStatus::Error;
+        // A server elsewhere that was never reached is tried at once, like one that failed.
+        let is_in_error = match instance.status {
+            InstanceStatus::Error => true,
+            InstanceStatus::Offline => instance.transport != Transport::Stdio,
+            _ => false,
+        };
         let now = Instant::now();
         let (since, was_tried) = *asked.get_or_insert_with(|| {
             // Without a driver nothing will come of it; the wait below ends then too.

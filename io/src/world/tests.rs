@@ -15,6 +15,7 @@ use super::*;
 use crate::host::{HostOptions, LinuxHost};
 use crate::http_client::Chunks;
 use crate::relays::{NewCall, RelayHandle};
+use crate::remotes::{NoTokens, Remotes};
 
 /// Longer than any honest run takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,7 +43,7 @@ impl Published for Nobody {
 }
 
 /// Never answers `/slow`, refuses everything else.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Backend;
 
 struct NoBody;
@@ -113,7 +114,9 @@ impl Stage {
             inbox,
             clock: Clock::starting_at(Timestamp(0)),
         };
-        let (world, outlook) = DaemonWorld::new(parts, None);
+        let (world, outlook) = DaemonWorld::new(parts, None, |_| {
+            Arc::new(Remotes { client: Backend, tokens: NoTokens })
+        });
         Stage { world, outlook, events, root }
     }
 

@@ -35,6 +35,7 @@ pub(super) async fn run(seed: u64, world: World) -> turmoil::Result {
     world.lock().polls.push(client.polls.clone());
     let surroundings = Surroundings {
         record: None,
+        remote: client.clone(),
         client,
         host: Peers::new(world.clone()),
         store: Store(world.clone()),

@@ -146,6 +146,9 @@ pub fn digest_effect(effect: &Effect, digest: &mut Digest) {
         Effect::Send { http, .. } => digest_request(http, digest),
         Effect::Spawn { incarnation, .. }
         | Effect::Terminate { incarnation, .. }
+        | Effect::Connect { incarnation, .. }
+        | Effect::Disconnect { incarnation, .. }
+        | Effect::Reconnect { incarnation, .. }
         | Effect::Relist { incarnation, .. }
         | Effect::Probe { incarnation, .. } => digest.write_u64(incarnation.0),
         Effect::ForgetUser { request, .. } => digest.write_u64(*request),

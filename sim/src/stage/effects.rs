@@ -41,6 +41,8 @@ impl Stage {
                     self.relay(satellite, pid, relay::Event::Probed);
                 }
             }
+            // Nothing that the stage configures is elsewhere.
+            Effect::Connect { .. } | Effect::Disconnect { .. } | Effect::Reconnect { .. } => {}
             Effect::ForgetUser { request, .. } => {
                 return Some(Event::UserForgotten { request, identities: 0, sessions: 0 });
             }

@@ -16,7 +16,7 @@ use crate::id::{CommandId, InstanceKey};
 use crate::instance::Instance;
 use crate::journal::ToolSwitch;
 use crate::time::Timestamp;
-use crate::view::Transport;
+use crate::view::{InstanceStatus, Transport};
 use crate::{Refusal, configuration, instance};
 
 impl Control {
@@ -81,41 +81,50 @@ impl Control {
             }
             Err((why, error)) => return self.refuse(now, id, why, error, out),
         };
+        let is_remote = |key: &InstanceKey| {
+            let instance = self.instances.get(key);
+            instance.is_some_and(|it| it.lifecycle().spec.transport != Transport::Stdio)
+        };
+        if keys.iter().any(is_remote) {
+            return self.touch(now, id, Deed::Recover, payload.clone(), out);
+        }
         let instances: Vec<&Instance> =
             keys.iter().filter_map(|key| self.instances.get(key)).collect();
         let shown: Vec<Value> =
             instances.iter().map(|it| Value::Object(lifecycle::shown(it))).collect();
-        let first = instances.first();
-        let server_name = first.map(|it| it.lifecycle().spec.names.server.clone());
-        let remote = instances
-            .iter()
-            .find(|it| it.lifecycle().spec.transport != Transport::Stdio)
-            .map(|it| (it.status(), it.lifecycle().message.clone()));
-        let outcome = match remote {
-            None => {
-                let online = instances.iter().filter(|it| lifecycle::serves(it)).count();
-                let message = format!(
-                    "nothing to reconnect: it runs as a child process, and {online} of {} \
-                     instances serve; send `restart` for the others",
-                    instances.len()
-                );
-                let result = json!({
-                    "installation_id": payload.installation_id, "server_name": server_name,
-                    "skipped": true, "reason": "stdio_transport", "message": message,
-                    "instances": shown,
-                });
-                Outcome::completed(now, now, result)
-            }
-            Some((status, message)) => {
-                let error = message.unwrap_or_else(|| String::from("it cannot be reached"));
-                let result = json!({
-                    "installation_id": payload.installation_id, "server_name": server_name,
-                    "resulting_status": status, "instances": shown,
-                });
-                Outcome::failed(now, error).with_result(now, result)
-            }
-        };
-        self.complete(now, id, outcome, out);
+        let server_name = instances.first().map(|it| it.lifecycle().spec.names.server.clone());
+        let online = instances.iter().filter(|it| lifecycle::serves(it)).count();
+        let message = format!(
+            "nothing to reconnect: it runs as a child process, and {online} of {} instances \
+             serve; send `restart` for the others",
+            instances.len()
+        );
+        let result = json!({
+            "installation_id": payload.installation_id, "server_name": server_name,
+            "skipped": true, "reason": "stdio_transport", "message": message,
+            "instances": shown,
+        });
+        self.complete(now, id, Outcome::completed(now, now, result), out);
+    }
+
+    /// A server elsewhere was asked anew, for each of its users.
+    pub(super) fn recovered(&self, now: Timestamp, execution: &Execution) -> Outcome {
+        let (mut result, errors) = self.report(execution);
+        let instances = || execution.keys.iter().filter_map(|key| self.instances.get(key));
+        let tools = instances().map(|it| it.lifecycle().inventory.tools.len()).max().unwrap_or(0);
+        let worst = instances().map(Instance::status).find(|it| *it != InstanceStatus::Online);
+        let mut about = json!({
+            "installation_id": execution.payload.installation_id,
+            "server_name": instances().next().map(|it| it.lifecycle().spec.names.server.clone()),
+        });
+        if let Some(status) = worst {
+            about["resulting_status"] = json!(status);
+        } else {
+            about["tools_discovered"] = json!(tools);
+            about["discovery_time_ms"] = json!(now.since(execution.started_at));
+        }
+        result.extend(about.as_object().cloned().unwrap_or_default());
+        lifecycle::finish(now, execution, result, &errors)
     }
 
     /// Somebody has left a team: what runs for them there ends at once, whether or not the Backend

@@ -10,18 +10,26 @@ use super::{Deed, Execution, lifecycle};
 use crate::commands::{Outcome, Payload};
 use crate::control::{Control, Effect};
 use crate::id::{CommandId, Incarnation, InstanceKey};
-use crate::instance::{Instance, State};
-use crate::limits::PROBE_TIMEOUT_MS;
+use crate::instance::remote::Remote;
+use crate::instance::{self, Instance, State};
+use crate::limits::{DISCOVERY_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS, PROBE_TIMEOUT_MS};
 use crate::time::{SECOND, Timestamp};
-use crate::view::{HealthStatus, Transport};
+use crate::view::{HealthStatus, InstanceStatus, Transport};
 
 /// The relay gives a probe up by itself; after this it is not believed.
 const MARGIN_MS: u64 = SECOND;
+/// How long lists may take, and how long a server that is down may take to be discovered anew.
+const LISTS_MS: u64 = DISCOVERY_TIMEOUT_MS + MARGIN_MS;
+const DISCOVERY_MS: u64 = HANDSHAKE_TIMEOUT_MS + LISTS_MS;
+/// The `check_type` that asks whether credentials are good.
+const CREDENTIALS: &str = "credential_validation";
 
-/// A question to an instance's process.
+/// A question to an instance's process, or to its server elsewhere.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Probe {
     incarnation: Incarnation,
+    /// What is asked.
+    question: Question,
     asked: Timestamp,
     /// Whether it was answered, and after how many milliseconds that was known.
     answer: Option<(bool, u64)>,
@@ -30,9 +38,19 @@ pub(super) struct Probe {
 impl Probe {
     /// Whether an answer may still come from the instance, given its state.
     pub(super) fn is_open(&self, state: Option<&State>) -> bool {
-        let process = state.and_then(State::process);
-        self.answer.is_none() && process.is_some_and(|it| it.incarnation == self.incarnation)
+        self.answer.is_none() && state.and_then(State::incarnation) == Some(self.incarnation)
     }
+}
+
+/// What an instance is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    /// For a sign of life.
+    Ping,
+    /// For its lists: servers that let anybody ping may let few see what they offer.
+    Lists,
+    /// For everything: it is down.
+    Discovery,
 }
 
 impl Control {
@@ -55,13 +73,33 @@ impl Control {
         };
         let mut execution = Execution::new(now, id, Deed::HealthCheck, payload);
         execution.until = now.after(PROBE_TIMEOUT_MS + MARGIN_MS);
+        let is_about_credentials = execution.payload.check_type.as_deref() == Some(CREDENTIALS);
         for key in &keys {
             let state = self.instances.get(key).map(Instance::state);
-            if let Some(State::Online { process, .. }) = state {
-                let incarnation = process.incarnation;
-                out.push(Effect::Probe { key: key.clone(), incarnation });
-                let probe = Probe { incarnation, asked: now, answer: None };
-                execution.probes.insert(key.clone(), probe);
+            let question = match state {
+                Some(State::Online { .. }) => Question::Ping,
+                Some(State::Remote(Remote::Online { .. })) if is_about_credentials => {
+                    Question::Lists
+                }
+                Some(State::Remote(Remote::Online { .. })) => Question::Ping,
+                Some(State::Remote(Remote::Disconnecting { .. })) => continue,
+                Some(State::Remote(_)) => Question::Discovery,
+                _ => continue,
+            };
+            let Some(incarnation) = state.and_then(State::incarnation) else { continue };
+            let probe = Probe { incarnation, question, asked: now, answer: None };
+            execution.probes.insert(key.clone(), probe);
+            match question {
+                Question::Ping => out.push(Effect::Probe { key: key.clone(), incarnation }),
+                Question::Lists => out.push(Effect::Relist { key: key.clone(), incarnation }),
+                Question::Discovery => {
+                    execution.until = now.after(DISCOVERY_MS);
+                    let verdict = self.feed(now, key, instance::Event::CheckRequested, out);
+                    self.note(verdict, "health_check", out);
+                }
+            }
+            if question == Question::Lists {
+                execution.until = execution.until.max(now.after(LISTS_MS));
             }
         }
         execution.keys = keys.into_iter().collect();
@@ -76,12 +114,46 @@ impl Control {
         incarnation: Incarnation,
         answered: bool,
     ) {
+        let is_ping = |question| question == Question::Ping;
+        self.answer(now, key, incarnation, answered, is_ping);
+    }
+
+    /// A server elsewhere listed what it offers.
+    pub(in crate::control) fn lists_checked(
+        &mut self,
+        now: Timestamp,
+        key: &InstanceKey,
+        incarnation: Incarnation,
+    ) {
+        let is_listed = |question| question != Question::Ping;
+        self.answer(now, key, incarnation, true, is_listed);
+    }
+
+    /// A server elsewhere could not be reached, or refused to serve.
+    pub(in crate::control) fn check_failed(
+        &mut self,
+        now: Timestamp,
+        key: &InstanceKey,
+        incarnation: Incarnation,
+    ) {
+        self.answer(now, key, incarnation, false, |_| true);
+    }
+
+    fn answer(
+        &mut self,
+        now: Timestamp,
+        key: &InstanceKey,
+        incarnation: Incarnation,
+        is_good: bool,
+        answers: impl Fn(Question) -> bool,
+    ) {
         for execution in &mut self.executions.running {
             if let Some(probe) = execution.probes.get_mut(key)
                 && probe.incarnation == incarnation
                 && probe.answer.is_none()
+                && answers(probe.question)
             {
-                probe.answer = Some((answered, now.since(probe.asked)));
+                probe.answer = Some((is_good, now.since(probe.asked)));
             }
         }
     }
@@ -97,13 +169,16 @@ impl Control {
         }
         let mut all = Map::new();
         if let Some(installation) = &execution.payload.installation_id
-            && execution.payload.check_type.as_deref() == Some("credential_validation")
+            && execution.payload.check_type.as_deref() == Some(CREDENTIALS)
         {
             let validations: Vec<Value> = execution
                 .keys
                 .iter()
                 .filter_map(|key| self.instances.get(key))
-                .map(|instance| Value::Object(validation(instance)))
+                .map(|instance| {
+                    let probe = execution.probes.get(&instance.lifecycle().spec.key);
+                    Value::Object(validation(instance, probe))
+                })
                 .collect();
             let invalid = validations.iter().find(|one| one["valid"] == false);
             let mut overall = invalid
@@ -133,11 +208,14 @@ fn result(
     let mut shown = lifecycle::shown(instance);
     let mut health = life.health;
     let state = instance.state();
+    let is_remote = matches!(state, State::Remote(_));
     let error = match probe.map(|probe| (probe.answer, probe.is_open(Some(state)))) {
         Some((Some((true, response_time_ms)), _)) => {
             shown.insert(String::from("response_time_ms"), Value::from(response_time_ms));
             None
         }
+        Some((Some((false, _)), _)) if is_remote => life.message.clone(),
+        Some((None, true)) if is_remote => Some(String::from("no answer in time")),
         Some((Some((false, waited_ms)), _)) => {
             Some(format!("no answer to ping after {waited_ms} ms; restart it if it stays so"))
         }
@@ -165,21 +243,26 @@ fn result(
 }
 
 /// What can be said of an instance's credentials.
-fn validation(instance: &Instance) -> Map<String, Value> {
+fn validation(instance: &Instance, probe: Option<&Probe>) -> Map<String, Value> {
     let spec = &instance.lifecycle().spec;
+    let is_shut = instance.status() == InstanceStatus::RequiresReauth;
     let mut shown = Map::new();
     shown.insert(String::from("team_id"), json!(spec.key.team));
     shown.insert(String::from("user_id"), json!(spec.key.user));
-    shown.insert(String::from("needs_reauth"), Value::from(false));
+    shown.insert(String::from("needs_reauth"), Value::from(is_shut));
     if spec.transport == Transport::Stdio {
         // A child process holds its credentials itself; there is nobody to ask about them.
         shown.insert(String::from("valid"), Value::from(true));
         shown.insert(String::from("skipped"), Value::from(true));
         shown.insert(String::from("reason"), Value::from("stdio_transport"));
     } else {
-        let error = instance.lifecycle().message.clone();
-        shown.insert(String::from("valid"), Value::from(false));
-        shown.insert(String::from("error"), json!(error));
+        let answered = probe.is_some_and(|probe| probe.answer.is_some_and(|(is_good, _)| is_good));
+        shown.insert(String::from("valid"), Value::from(answered && !is_shut));
+        if !answered || is_shut {
+            let error = instance.lifecycle().message.as_deref();
+            let error = error.unwrap_or("the server could not be asked in time");
+            shown.insert(String::from("error"), json!(error));
+        }
     }
     shown
 }

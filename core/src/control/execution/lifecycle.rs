@@ -10,9 +10,11 @@ use super::{Deed, Execution};
 use crate::commands::{Outcome, Payload};
 use crate::control::{Control, Effect};
 use crate::id::{CommandId, InstanceKey};
+use crate::instance::remote::Remote;
 use crate::instance::state::Then;
 use crate::instance::{self, Failure, Instance, Restart, State};
 use crate::time::Timestamp;
+use crate::view::Transport;
 
 /// Last words of an instance that are part of a result, unless it is the first that failed.
 const WORDS_OF_OTHERS: usize = 3;
@@ -51,6 +53,10 @@ impl Control {
                 Deed::Kill => instance::Event::KillRequested,
                 Deed::RemoveMember => instance::Event::RemoveRequested,
                 Deed::Spawn if is_starting(instance.state()) => continue,
+                Deed::Recover if instance.lifecycle().spec.transport == Transport::Stdio => {
+                    continue;
+                }
+                Deed::Recover => instance::Event::RestartRequested(Restart::Recovered),
                 _ => instance::Event::RestartRequested(Restart::Commanded(execution.id.clone())),
             };
             let verdict = self.feed(now, key, event, out);
@@ -83,11 +89,7 @@ impl Control {
                 continue;
             };
             let state = instance.state();
-            let good = if starts {
-                matches!(state, State::Online { .. })
-            } else {
-                state.process().is_none()
-            };
+            let good = if starts { state.is_online() } else { state.incarnation().is_none() };
             let mut shown = shown(instance);
             if !good {
                 let words = if errors.is_empty() { usize::MAX } else { WORDS_OF_OTHERS };
@@ -136,12 +138,18 @@ fn is_starting(state: &State) -> bool {
             | State::Discovering { .. }
             | State::Online { .. }
             | State::Stopping { then: Then::Restart { .. }, .. }
+            | State::Remote(
+                Remote::Connecting { .. }
+                    | Remote::Discovering { .. }
+                    | Remote::Online { .. }
+                    | Remote::Disconnecting { then: Then::Restart { .. }, .. },
+            )
     )
 }
 
 /// Whether calls reach it, waking it if need be.
 pub(super) fn serves(instance: &Instance) -> bool {
-    matches!(instance.state(), State::Online { .. } | State::Dormant { .. })
+    instance.state().is_online() || matches!(instance.state(), State::Dormant { .. })
 }
 
 /// An instance as results show it.
@@ -151,6 +159,7 @@ pub(super) fn shown(instance: &Instance) -> Map<String, Value> {
     let process = state.process();
     let startup = match state {
         State::Online { process, since } => Some(since.since(process.since)),
+        State::Remote(Remote::Online { link, since, .. }) => Some(since.since(link.since)),
         _ => None,
     };
     let shown = json!({

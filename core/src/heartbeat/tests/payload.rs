@@ -72,6 +72,7 @@ fn instance(number: usize, tools: usize) -> InstanceView {
         error_count: 1,
         last_activity: START,
         health: HealthStatus::Healthy,
+        health_at: None,
         restarts: 0,
     }
 }

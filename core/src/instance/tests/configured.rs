@@ -36,7 +36,7 @@ fn what_is_switched_off_is_no_instance_and_what_may_not_be_started_says_what_may
         ..Settings::default()
     };
     let other = r#""transport_type":"stdio","command":"npx","args":[]"#;
-    let reason = read(other, &settings).and_then(|spec| spec.process.err()).expect("a reason");
+    let reason = read(other, &settings).and_then(|spec| spec.launch.err()).expect("a reason");
     for word in ["\"npx\"", "SATELLITE_ALLOWED_COMMANDS", "deno, node"] {
         assert!(reason.contains(word), "{reason}");
     }
@@ -50,8 +50,10 @@ fn a_command_that_may_download_first_gets_more_time_for_its_handshake() {
             allowed_commands: [String::from(command)].into_iter().collect(),
             ..Settings::default()
         };
-        let process = read(&entry, &settings).and_then(|spec| spec.process.ok());
-        process.expect("it may be started").handshake_timeout_ms
+        match read(&entry, &settings).map(|spec| spec.launch) {
+            Some(Ok(Launch::Process(process))) => process.handshake_timeout_ms,
+            other => panic!("it may be started: {other:?}"),
+        }
     };
     for command in ["npx", "uvx"] {
         assert_eq!(patience(command), limits::HANDSHAKE_DOWNLOAD_TIMEOUT_MS);

@@ -125,7 +125,7 @@ fn what_can_no_longer_be_started_says_so_when_its_turn_comes() {
     let mut life = Life::new();
     life.event(Event::Tick);
     let reason = String::from("command \"rm\" is not on the allow list");
-    life.event(Event::Configured(Spec { process: Err(reason.clone()), ..spec() }));
+    life.event(Event::Configured(Spec { launch: Err(reason.clone()), ..spec() }));
     life.event(Event::Placed);
     assert_eq!(life.words(), ["waiting->failed", "error", "release"]);
     assert_eq!(life.instance.view().status_message.as_ref(), Some(&reason));

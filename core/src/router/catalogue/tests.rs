@@ -72,6 +72,7 @@ pub(crate) fn instance(
         error_count: 0,
         last_activity: Timestamp(0),
         health: HealthStatus::Unknown,
+        health_at: None,
         restarts: 0,
     }
 }

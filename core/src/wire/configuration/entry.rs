@@ -74,6 +74,10 @@ pub struct ServerEntry {
     /// http, sse: the URL. It may carry secrets in its query.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<Secret>,
+    /// http, sse: further URLs of the same server, at most seven (addition: calls are spread over
+    /// all of them, and go on where one fails). Without `url` the first takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub urls: Option<Vec<Secret>>,
     /// http, sse: headers of every request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers: Option<BTreeMap<String, Secret>>,

@@ -69,6 +69,8 @@ pub enum Launch {
         transport: Transport,
         /// The URL, http or https; its query may hold secrets.
         url: Secret,
+        /// Further URLs of the same server.
+        others: Vec<Secret>,
         /// Headers of every request.
         headers: BTreeMap<String, Secret>,
         /// Query parameters to add to the URL.
@@ -131,6 +133,7 @@ impl Server {
             entry.env,
             Remote {
                 url: entry.url,
+                urls: entry.urls,
                 headers: entry.headers,
                 query: entry.url_query_params,
                 timeout_ms: entry.timeout,
@@ -180,6 +183,7 @@ fn required<T>(value: Option<T>, name: &str) -> Result<T, String> {
 
 struct Remote {
     url: Option<Secret>,
+    urls: Option<Vec<Secret>>,
     headers: Option<BTreeMap<String, Secret>>,
     query: Option<BTreeMap<String, Secret>>,
     timeout_ms: Option<u64>,
@@ -208,9 +212,14 @@ fn launch(
         Some(_) => return Err("entry: `transport_type`: is none of stdio, http, sse".to_owned()),
         None => return Err("entry: `transport_type`: is missing".to_owned()),
     };
-    let url = required(remote.url, "url")?;
+    let mut urls = remote.url.into_iter().chain(remote.urls.into_iter().flatten());
+    let url = required(urls.next(), "url")?;
+    let others: Vec<Secret> = urls.filter(|other| *other != url).collect();
     if !is_http_url(url.expose()) {
         return Err("entry: `url`: is no http or https URL".to_owned());
+    }
+    if let Some(at) = others.iter().position(|url| !is_http_url(url.expose())) {
+        return Err(format!("entry: `urls`: number {} is no http or https URL", at + 1));
     }
     if remote.timeout_ms == Some(0) {
         return Err("entry: `timeout`: must be more than 0".to_owned());
@@ -218,6 +227,7 @@ fn launch(
     Ok(Launch::Remote {
         transport,
         url,
+        others,
         headers: remote.headers.unwrap_or_default(),
         query: remote.query.unwrap_or_default(),
         timeout_ms: remote.timeout_ms,

@@ -146,6 +146,7 @@ pub(super) fn instance(installation: &str, path: &str, token: &str) -> InstanceV
         error_count: 0,
         last_activity: Timestamp(0),
         health: HealthStatus::Unknown,
+        health_at: None,
         restarts: 0,
     }
 }
