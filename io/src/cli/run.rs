@@ -15,6 +15,7 @@ use super::output;
 use super::signals::Signals;
 use crate::clock::Clock;
 use crate::daemon::{Daemon, Surroundings};
+use crate::egress::{EgressClient, EgressOptions};
 use crate::entropy::Kernel;
 use crate::exit::{DONE, Exit, INTERRUPTED, fault, usage};
 use crate::host::{HostOptions, LinuxHost, sweep};
@@ -122,6 +123,9 @@ impl Satellite {
                 "check the settings of proxies and certificates",
             )
         })?;
+        let remote = EgressClient::new(EgressOptions::default()).map_err(|failure| {
+            usage(format!("cannot make HTTP requests: {failure}"), "check the proxy's settings")
+        })?;
         let address = listener.address().map_err(|error| cannot("listen", &error))?;
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| cannot("draw random numbers", &error))?;
@@ -131,6 +135,7 @@ impl Satellite {
             settings,
             Surroundings {
                 client,
+                remote,
                 host,
                 store: state,
                 sampler,
