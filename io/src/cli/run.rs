@@ -15,7 +15,7 @@ use super::output;
 use super::signals::Signals;
 use crate::clock::Clock;
 use crate::daemon::{Daemon, Surroundings};
-use crate::egress::{EgressClient, EgressOptions};
+use crate::egress::EgressClient;
 use crate::entropy::Kernel;
 use crate::exit::{DONE, Exit, INTERRUPTED, fault, usage};
 use crate::host::{HostOptions, LinuxHost, sweep};
@@ -123,10 +123,13 @@ impl Satellite {
                 "check the settings of proxies and certificates",
             )
         })?;
-        let remote = EgressClient::new(EgressOptions::default()).map_err(|failure| {
-            usage(format!("cannot make HTTP requests: {failure}"), "check the proxy's settings")
-        })?;
         let address = listener.address().map_err(|error| cannot("listen", &error))?;
+        let remote = EgressClient::new(settings.egress(address.port())).map_err(|failure| {
+            usage(
+                format!("cannot reach servers elsewhere: {failure}"),
+                "check the settings of proxies and certificates",
+            )
+        })?;
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| cannot("draw random numbers", &error))?;
         // Said first: should the daemon end at once, its last words come last.
