@@ -24,7 +24,7 @@ use crate::host_sample::Sampler;
 use crate::http_client::HttpClient;
 use crate::mcp::{self, BackendClient, BackendExchange, SurfaceOptions, SurfaceState};
 use crate::recording::{Recording, RecordingFile};
-use crate::remotes::{NoTokens, Remotes};
+use crate::remotes::Remotes;
 use crate::settings::DaemonSettings;
 use crate::state_dir::{RecordStore, Stored};
 use crate::world::{DaemonWorld, Outlook, Parts};
@@ -102,8 +102,8 @@ impl Daemon {
             inbox: inbox.clone(),
             clock,
         };
-        let (world, outlook) = DaemonWorld::new(parts, stored.credentials.clone(), |_| {
-            Arc::new(Remotes { client: remote, tokens: NoTokens })
+        let (world, outlook) = DaemonWorld::new(parts, stored.credentials.clone(), |tokens| {
+            Arc::new(Remotes { client: remote, tokens })
         });
         let backend_url = Some(settings.backend_url.clone());
         let core = Settings { backend_url, ..settings.core.clone() };

@@ -6,24 +6,12 @@ use std::pin::Pin;
 use satellite_core::id::InstanceKey;
 use satellite_core::random::Random;
 use satellite_core::relay::Report;
-use satellite_core::remote::{AccessToken, Failure, Fault, Peer, RemoteSpec};
+use satellite_core::remote::{Peer, RemoteSpec};
 
 use crate::clock::Clock;
 use crate::http_client::HttpClient;
 use crate::relays::RelayInbox;
 use crate::remote_task::{self, TokenSource};
-
-/// A satellite without a way to the access tokens of users.
-#[derive(Clone, Copy, Debug)]
-pub struct NoTokens;
-
-impl TokenSource for NoTokens {
-    async fn token(&self, _: &InstanceKey, _: Option<u64>) -> Result<AccessToken, Failure> {
-        let message = "the server wants an access token of the user, which this satellite cannot \
-                       fetch; configure a header with credentials instead";
-        Err(Failure::new(Fault::AuthorisationNeeded, message))
-    }
-}
 
 /// A conversation that is to be held.
 pub struct Conversation {

@@ -99,11 +99,11 @@ struct Running {
 
 impl<C: HttpClient, H: ProcessHost, S: RecordStore> DaemonWorld<C, H, S> {
     /// A world in which nothing runs yet; `stored` is the pairing of an earlier daemon, and
-    /// `remotes` gives who holds its conversations.
+    /// `remotes` gives who holds its conversations, with the tokens of users.
     pub fn new(
         parts: Parts<C, H, S>,
         stored: Option<Credentials>,
-        remotes: impl FnOnce(&Outlook) -> Arc<dyn RemoteHost>,
+        remotes: impl FnOnce(BackendTokens) -> Arc<dyn RemoteHost>,
     ) -> (Self, Outlook) {
         let (view, viewed) = watch::channel(Arc::default());
         let (credentials, current) = watch::channel(stored);
@@ -127,7 +127,7 @@ impl<C: HttpClient, H: ProcessHost, S: RecordStore> DaemonWorld<C, H, S> {
             users: users.clone(),
         };
         let world = DaemonWorld {
-            remotes: remotes(&outlook),
+            remotes: remotes(tokens.clone()),
             conversations: JoinSet::new(),
             parts,
             relays,

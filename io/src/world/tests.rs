@@ -15,7 +15,7 @@ use super::*;
 use crate::host::{HostOptions, LinuxHost};
 use crate::http_client::Chunks;
 use crate::relays::{NewCall, RelayHandle};
-use crate::remotes::{NoTokens, Remotes};
+use crate::remotes::Remotes;
 
 /// Longer than any honest run takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -114,9 +114,8 @@ impl Stage {
             inbox,
             clock: Clock::starting_at(Timestamp(0)),
         };
-        let (world, outlook) = DaemonWorld::new(parts, None, |_| {
-            Arc::new(Remotes { client: Backend, tokens: NoTokens })
-        });
+        let (world, outlook) =
+            DaemonWorld::new(parts, None, |tokens| Arc::new(Remotes { client: Backend, tokens }));
         Stage { world, outlook, events, root }
     }
 
