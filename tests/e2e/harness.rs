@@ -179,14 +179,31 @@ impl Dev {
         Dev::start_with(scratch, &["--port", "0", "--backend-port", "0"], mcp_json).await
     }
 
+    /// Starts it in a place where the operator lets servers on this machine be reached.
+    pub(crate) async fn start_reaching(scratch: Scratch, mcp_json: &Value) -> Dev {
+        let environment =
+            [("SATELLITE_EGRESS_ALLOW", "127.0.0.1"), ("SATELLITE_EGRESS_ALLOW_HTTP", "true")];
+        let arguments = ["--port", "0", "--backend-port", "0"];
+        Dev::start_among(scratch, &arguments, Some(mcp_json), &environment).await
+    }
+
     pub(crate) async fn start_with(
         scratch: Scratch,
         arguments: &[&str],
         mcp_json: Option<&Value>,
     ) -> Dev {
+        Dev::start_among(scratch, arguments, mcp_json, &[]).await
+    }
+
+    async fn start_among(
+        scratch: Scratch,
+        arguments: &[&str],
+        mcp_json: Option<&Value>,
+        environment: &[(&str, &str)],
+    ) -> Dev {
         let directory = scratch.0.join("state").display().to_string();
         let mut command = command(&["dev", "--json"]);
-        command.args(arguments).args(["--dir", &directory]);
+        command.args(arguments).args(["--dir", &directory]).envs(environment.iter().copied());
         if let Some(mcp_json) = mcp_json {
             let file = scratch.write("mcp.json", &format!("{mcp_json:#}"));
             command.arg("--servers").arg(file);

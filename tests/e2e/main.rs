@@ -5,6 +5,7 @@
 //! reaches.
 
 mod administration;
+mod alike;
 mod bad_input;
 mod clients;
 mod crashes;
@@ -22,3 +23,4 @@ mod peer;
 mod plain;
 mod real_servers;
 mod recordings;
+mod remotes;

@@ -1,6 +1,7 @@
 """Carries out a job with the official MCP Python SDK: reads it as JSON on stdin, prints what came of it.
 
-job:    {"url": ..., "token": ...} or {"command": ..., "args": [...], "env": {...}},
+job:    {"url": ..., "token": ..., "type": "sse" for HTTP+SSE}
+        or {"command": ..., "args": [...], "env": {...}},
         "mode" (the SDK's way to connect; "legacy" asks for the stateful revisions),
         "calls": [{"tool": ..., "arguments": {...}, "progress": true}],
         "reads": [URI, ...]
@@ -14,6 +15,7 @@ import json
 import sys
 
 from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
 
 
@@ -31,7 +33,9 @@ async def attempt(awaitable):
 async def main():
     job = json.load(sys.stdin)
     async with contextlib.AsyncExitStack() as stack:
-        if "url" in job:
+        if job.get("type") == "sse":
+            server = sse_client(job["url"])
+        elif job.get("url"):
             headers = {"Authorization": f"Bearer {job['token']}"} if job.get("token") else {}
             http = await stack.enter_async_context(create_mcp_http_client(headers=headers))
             # The SDK's own bound for one event is 1 MiB.
