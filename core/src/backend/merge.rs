@@ -8,11 +8,12 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::id::{InstallationId, InstanceId, TeamId, UserId};
+use crate::limits::ENDPOINTS_MAX;
 use crate::query::with_query;
 use crate::secret::Secret;
 use crate::view::{InstanceStatus, Transport};
 use crate::wire::admin::{CreateServer, Field, UserSettings};
-use crate::wire::configuration::{SecretNames, ServerEntry, ServerSettings};
+use crate::wire::configuration::{SecretNames, ServerEntry, ServerSettings, is_http_url};
 
 /// How long a request to a remote server may take, as the configuration says it.
 pub const REMOTE_TIMEOUT_MS: u64 = 45_000;
@@ -154,13 +155,38 @@ pub fn merge(
                 &template.user_schema.query_params,
                 &query,
             );
-            entry.url = Some(Secret::new(with_query(remote.url.expose(), &query)));
+            let address = |url: &Secret| Secret::new(with_query(url.expose(), &query));
+            entry.url = Some(address(&remote.url));
+            let others: Vec<Secret> = remote.urls.iter().map(address).collect();
+            entry.urls = (!others.is_empty()).then_some(others);
             entry.headers = Some(headers);
             entry.timeout = Some(REMOTE_TIMEOUT_MS);
         }
     }
     entry.secret_metadata = (!secrets.is_empty()).then_some(secrets);
     Ok(entry)
+}
+
+/// Whether satellites can use the addresses of a template.
+///
+/// # Errors
+///
+/// What is wrong with them.
+pub fn check_addresses(template: &CreateServer) -> Result<(), String> {
+    if template.transport_type == Transport::Stdio {
+        return Ok(());
+    }
+    let remote = template.remotes.first();
+    let remote = remote.ok_or("`remotes`: must name a URL for this transport")?;
+    let listed = 1 + remote.urls.len();
+    if listed > ENDPOINTS_MAX {
+        return Err(format!("`remotes`: lists {listed} URLs; list at most {ENDPOINTS_MAX}"));
+    }
+    let mut all = core::iter::once(&remote.url).chain(&remote.urls);
+    match all.position(|url| !is_http_url(url.expose())) {
+        Some(at) => Err(format!("`remotes`: URL {} is no http or https URL", at + 1)),
+        None => Ok(()),
+    }
 }
 
 fn named(template: &CreateServer, instance: &Instance) -> ServerEntry {

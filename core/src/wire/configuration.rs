@@ -11,6 +11,7 @@ pub use entry::{SecretNames, ServerEntry, ServerSettings};
 pub use satellite_config::{
     Logging, Network, PollingIntervals, ResourceLimits, SatelliteConfig, TeamSettings,
 };
+pub(crate) use server::is_http_url;
 pub use server::{Launch, Server};
 
 use alloc::boxed::Box;

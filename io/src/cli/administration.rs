@@ -73,7 +73,8 @@ Examples:
         after_help = "\
 Examples:
   satellite server create files --command npx --arg -y --arg @modelcontextprotocol/server-filesystem --arg /data
-  satellite server create docs --url https://docs.example.com/mcp"
+  satellite server create docs --url https://docs.example.com/mcp
+  satellite server create both --url https://a.example.com/mcp --url https://b.example.com/mcp"
     )]
     Server(ServerCommand),
     /// Commands to a satellite.
@@ -221,9 +222,10 @@ pub(super) struct NewServer {
     /// A variable of its environment, NAME=VALUE; may be given several times.
     #[arg(long, value_name = "NAME=VALUE", requires = "command")]
     pub(super) env: Vec<String>,
-    /// The address of a remote server.
+    /// The address of a remote server; given several times, they are all the same server's, and
+    /// calls go on where one of them fails.
     #[arg(long, value_name = "URL")]
-    pub(super) url: Option<String>,
+    pub(super) url: Vec<String>,
     /// A header for it, NAME: VALUE; may be given several times.
     #[arg(long, value_name = "NAME: VALUE", requires = "url")]
     pub(super) header: Vec<String>,

@@ -93,6 +93,7 @@ fn a_remote_gets_its_headers_and_its_query() {
     assert!(merge(&template, &TeamTier::default(), &UserSettings::default(), &instance()).is_err());
     template.remotes = vec![Remote {
         url: Secret::new("https://h/mcp?keep=1"),
+        urls: vec![Secret::new("https://g/mcp#part")],
         headers: texts(&[("authorization", "template")]),
     }];
     template.user_schema = Schema {
@@ -108,10 +109,31 @@ fn a_remote_gets_its_headers_and_its_query() {
     let entry = merge(&template, &TeamTier::default(), &user, &instance()).unwrap();
     assert_eq!(entry.headers, Some(texts(&[("Authorization", "Bearer u")])));
     assert_eq!(entry.url.unwrap().expose(), "https://h/mcp?keep=1&key=k%26");
+    assert_eq!(entry.urls.unwrap(), [Secret::new("https://g/mcp?key=k%26#part")]);
     let secrets = entry.secret_metadata.unwrap();
     assert_eq!(secrets.headers, ["Authorization"]);
     assert_eq!(secrets.query_params, ["key"]);
     assert_eq!(entry.timeout, Some(45_000));
+}
+
+#[test]
+fn a_template_names_addresses_that_satellites_can_use() {
+    let mut template = template(Transport::Http);
+    let mut check = |urls: &[&str]| {
+        let urls = urls.iter().map(|url| Secret::new(*url));
+        let remote =
+            |mut urls: Vec<Secret>| Remote { url: urls.remove(0), urls, headers: BTreeMap::new() };
+        template.remotes = vec![remote(urls.collect())];
+        check_addresses(&template)
+    };
+    assert_eq!(check(&["https://a/mcp"; 8]), Ok(()));
+    assert!(check(&["https://a/mcp"; 9]).unwrap_err().contains("at most 8"));
+    assert!(check(&["a/mcp"]).unwrap_err().contains("URL 1 is no"));
+    assert!(check(&["https://a/", "file:///a?s3cret"]).unwrap_err().contains("URL 2 is no"));
+    template.remotes.clear();
+    assert!(check_addresses(&template).unwrap_err().contains("must name a URL"));
+    template.transport_type = Transport::Stdio;
+    assert_eq!(check_addresses(&template), Ok(()));
 }
 
 fn any_tier() -> impl Strategy<Value = BTreeMap<String, Secret>> {

@@ -116,6 +116,14 @@ pub struct PackageTransport {
 pub struct Remote {
     /// Its URL.
     pub url: Secret,
+    /// Further URLs of the same server, at most seven (addition: see
+    /// [`ServerEntry::urls`](crate::wire::configuration::ServerEntry::urls)).
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "lenient::or_default"
+    )]
+    pub urls: Vec<Secret>,
     /// Headers every installation has.
     #[serde(
         default,

@@ -257,7 +257,8 @@ fn check_process(
     Ok(())
 }
 
-fn is_http_url(url: &str) -> bool {
+/// Whether a text can be the address of a remote.
+pub(crate) fn is_http_url(url: &str) -> bool {
     let rest = ["http://", "https://"].into_iter().find_map(|scheme| {
         url.get(..scheme.len())
             .filter(|start| start.eq_ignore_ascii_case(scheme))

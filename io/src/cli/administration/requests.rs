@@ -167,16 +167,17 @@ fn server(new: &NewServer) -> Result<CreateServer, Exit> {
         let env = pairs(&new.env, '=', "--env", "NAME=VALUE")?;
         Ok(Package { transport: PackageTransport { command: Some(command.clone()), env } })
     });
-    let remote = new.url.as_ref().map(|url| -> Result<_, Exit> {
+    let mut urls = new.url.iter().map(|url| Secret::new(url.clone()));
+    let remote = urls.next().map(|url| -> Result<_, Exit> {
         let headers = pairs(&new.header, ':', "--header", "NAME: VALUE")?;
-        Ok(Remote { url: Secret::new(url.clone()), headers })
+        Ok(Remote { url, urls: urls.collect(), headers })
     });
     let args = new.args.iter().map(|it| Argument { value: it.clone(), order: None });
     Ok(CreateServer {
         name: new.name.clone(),
         slug: None,
         description: None,
-        transport_type: if new.url.is_some() { Transport::Http } else { Transport::Stdio },
+        transport_type: if remote.is_some() { Transport::Http } else { Transport::Stdio },
         source: Some(String::from("manual")),
         language: None,
         runtime: None,

@@ -213,3 +213,15 @@ async fn each_step_is_told_once_and_an_outage_is_waited_out() {
     assert_eq!(exit.code, UNREACHABLE);
     assert_eq!(told.len(), 2, "{told:?}");
 }
+
+#[tokio::test]
+async fn a_server_elsewhere_is_created_with_all_its_addresses() {
+    let world = World::new().await;
+    let create = ["server", "create", "both", "--url", "https://a.example/mcp"];
+    world.run(&[&create[..], &["--url", "https://b.example/mcp"]].concat()).await.unwrap();
+    let shown: Value = world.api.get("/api/servers").await.unwrap();
+    let remote = json!({"url": "https://a.example/mcp", "urls": ["https://b.example/mcp"]});
+    assert_eq!(shown["data"]["servers"][0]["remotes"], json!([remote]));
+    let refused = world.run(&[&create[..], &["--url", "b.example/mcp"]].concat()).await;
+    assert!(refused.unwrap_err().error.contains("URL 2 is no http or https URL"));
+}

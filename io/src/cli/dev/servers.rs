@@ -72,7 +72,8 @@ pub(super) fn commands(wanted: &[Wanted]) -> BTreeSet<String> {
 
 /// URLs that the servers name.
 pub(super) fn remotes(wanted: &[Wanted]) -> impl Iterator<Item = &str> {
-    wanted.iter().flat_map(|it| &it.template.remotes).map(|it| it.url.expose())
+    let remotes = wanted.iter().flat_map(|it| &it.template.remotes);
+    remotes.flat_map(|it| std::iter::once(&it.url).chain(&it.urls)).map(Secret::expose)
 }
 
 fn wanted(server: McpServer, directory: &Path) -> Result<Wanted, Exit> {
@@ -106,7 +107,8 @@ fn wanted(server: McpServer, directory: &Path) -> Result<Wanted, Exit> {
                 RemoteProtocol::Http => Transport::Http,
                 RemoteProtocol::Sse => Transport::Sse,
             };
-            let remote = Remote { url: Secret::new(url), headers: BTreeMap::new() };
+            let remote =
+                Remote { url: Secret::new(url), urls: Vec::new(), headers: BTreeMap::new() };
             (transport, None, Some(remote), None)
         }
     };

@@ -3,7 +3,6 @@
 use axum::extract::Path;
 use satellite_core::backend::merge;
 use satellite_core::time::IsoTime;
-use satellite_core::view::Transport;
 use satellite_core::wire::Acknowledgement;
 use satellite_core::wire::admin::{CreateServer, Server, ServerData, ServersData};
 use satellite_core::wire::decode;
@@ -30,9 +29,8 @@ pub(crate) async fn create(backend: Administrator, body: Body) -> Answer {
     if slug.is_empty() || slug.contains(':') {
         return Err(Failure::invalid("server: `slug`: must not be empty, nor hold a colon"));
     }
-    if definition.transport_type != Transport::Stdio && definition.remotes.is_empty() {
-        return Err(Failure::invalid("server: `remotes`: must name a URL for this transport"));
-    }
+    merge::check_addresses(&definition)
+        .map_err(|problem| Failure::invalid(format!("server: {problem}")))?;
     definition.slug = Some(slug.clone());
     let now = IsoTime(backend.clock.now());
     let server = records::Server {
