@@ -1,5 +1,7 @@
 //! What an event changes beside being recorded.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Transaction, params};
 use satellite_core::id::{InstallationId, SatelliteId, TeamId, UserId};
 use satellite_core::time::Timestamp;
@@ -10,7 +12,7 @@ use super::super::super::records::{
     ClientActivity, EventEffect, EventRecord, RequestLog, Satellite, ServerLog, ToolUse, Tools,
 };
 use super::super::health::upsert_process;
-use super::super::row::{change, int, moment_option, one, text};
+use super::super::row::{change, int, list, moment_option, one, text};
 use crate::backend::store::records::JsonText;
 
 /// An installation's team and pin, where the installation is known.
@@ -150,14 +152,23 @@ fn tools(
              AND tool_name NOT IN (SELECT value FROM json_each(?3))"#,
         [installation.as_str(), user, JsonText::of(&names).as_str()],
     )?;
+    // Asked once: no index leads from a tool's name to what others of its installation hold.
+    let off: BTreeSet<String> = list(
+        tx,
+        r#"SELECT DISTINCT tool_name FROM "mcpToolMetadata"
+           WHERE installation_id = ?1 AND is_disabled = 1"#,
+        [installation.as_str()],
+        |row| row.get("tool_name"),
+    )?
+    .into_iter()
+    .collect();
     for tool in &found.tools {
         change(
             tx,
             r#"INSERT INTO "mcpToolMetadata" (installation_id, team_id, user_id, tool_name,
                  description, input_schema, token_count, is_disabled, discovered_at, updated_at)
                VALUES (?1, (SELECT team_id FROM "mcpServerInstallations" WHERE id = ?1), ?2, ?3, ?4,
-                 ?5, ?6, (SELECT count(*) > 0 FROM "mcpToolMetadata"
-                   WHERE installation_id = ?1 AND tool_name = ?3 AND is_disabled = 1), ?7, ?8)
+                 ?5, ?6, ?9, ?7, ?8)
                ON CONFLICT (installation_id, user_id, tool_name) DO UPDATE SET
                  description = excluded.description, input_schema = excluded.input_schema,
                  token_count = excluded.token_count, discovered_at = excluded.discovered_at,
@@ -171,6 +182,7 @@ fn tools(
                 int(tool.token_count),
                 found.discovered_at.to_iso(),
                 event.now.to_iso(),
+                off.contains(&tool.tool_name),
             ],
         )?;
     }
