@@ -248,6 +248,8 @@ pub struct InstanceView {
     pub names: Arc<ServerNames>,
     /// How it is spoken to.
     pub transport: Transport,
+    /// How long a call of it may take, in milliseconds, counted anew by each progress notification.
+    pub call_timeout_ms: u64,
     /// Its published status.
     pub status: InstanceStatus,
     /// Why it has that status, for people.

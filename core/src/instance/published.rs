@@ -10,8 +10,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::lifecycle::{Context, Lifecycle};
+use super::spec::Launch;
 use super::state::{Process, Purpose, State};
 use super::{Effect, Instance};
+use crate::limits::CALL_TIMEOUT_MS;
 use crate::process::{Ended, StderrLine};
 use crate::time::{IsoTime, SECOND, Timestamp};
 use crate::view::{InstanceView, Inventory, ProcessStatus, ProcessView, Tool};
@@ -38,6 +40,10 @@ impl Instance {
             instance_id: spec.instance_id.clone(),
             names: Arc::clone(&spec.names),
             transport: spec.transport,
+            call_timeout_ms: match &spec.launch {
+                Ok(Launch::Remote(remote)) => remote.call_timeout_ms,
+                Ok(Launch::Process(_)) | Err(_) => CALL_TIMEOUT_MS,
+            },
             status: self.status(),
             status_message: life.message.clone(),
             process,

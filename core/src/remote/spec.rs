@@ -23,8 +23,7 @@ pub struct RemoteSpec {
     pub query: Vec<(String, Secret)>,
     /// Whether requests carry the user's access token.
     pub requires_oauth: bool,
-    /// How long a call may take, counted anew by each progress notification, where the call does
-    /// not say.
+    /// How long a call may take, counted anew by each progress notification.
     pub call_timeout_ms: u64,
     /// How long the handshake may take.
     pub handshake_timeout_ms: u64,

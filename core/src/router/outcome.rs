@@ -44,7 +44,7 @@ pub enum Outcome {
     Cancelled,
     /// The server did not answer in time.
     TimedOut,
-    /// The server ended before it answered.
+    /// The server ended before it answered, or its answer cannot be used.
     OutcomeUnknown,
 }
 
@@ -88,10 +88,9 @@ impl Outcome {
             CallOutcome::TimedOut { after_ms } => {
                 (Outcome::TimedOut, Some(format!("no answer within {after_ms} ms")))
             }
-            CallOutcome::OutcomeUnknown { reason } => (
-                Outcome::OutcomeUnknown,
-                Some(format!("the server ended before it answered: {reason}")),
-            ),
+            CallOutcome::OutcomeUnknown { reason } => {
+                (Outcome::OutcomeUnknown, Some(format!("the server's answer was lost: {reason}")))
+            }
         }
     }
 }
@@ -118,8 +117,8 @@ pub fn told(outcome: CallOutcome, server: &str, form: Form) -> Told {
             CODE_UNAVAILABLE,
             "outcome_unknown",
             format!(
-                "The server {server} ended before it answered ({reason}). It may or may not have \
-                 done the work: check before you call again."
+                "The answer of the server {server} was lost ({reason}). It may or may not have done \
+                 the work: check before you call again."
             ),
         ),
         CallOutcome::RejectedBeforeSend(rejection) => rejected(&rejection, server),

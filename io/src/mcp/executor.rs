@@ -57,7 +57,8 @@ pub(super) async fn run(surface: &Surface, plan: Plan, mut strings: Strings) -> 
                 return told_of_denial(&denial, plan.form);
             }
         };
-        let Some(outcome) = call(&relay, &plan, &mut strings).await else { return Told::Nothing };
+        let called = call(&relay, &plan, instance.call_timeout_ms, &mut strings).await;
+        let Some(outcome) = called else { return Told::Nothing };
         let is_worth_another = failed.is_none()
             && match &outcome {
                 CallOutcome::RejectedBeforeSend(Rejection::NotReady | Rejection::Closed { .. }) => {
@@ -78,11 +79,16 @@ pub(super) async fn run(surface: &Surface, plan: Plan, mut strings: Strings) -> 
 }
 
 /// Sends a call and waits for its end; nothing if the client took it back.
-async fn call(relay: &RelayHandle, plan: &Plan, strings: &mut Strings) -> Option<CallOutcome> {
+async fn call(
+    relay: &RelayHandle,
+    plan: &Plan,
+    timeout_ms: u64,
+    strings: &mut Strings,
+) -> Option<CallOutcome> {
     let mut pending = relay.call(NewCall {
         method: plan.method.to_string(),
         params: plan.params.clone(),
-        timeout_ms: CALL_TIMEOUT_MS,
+        timeout_ms,
         progress: strings.notes.is_some(),
         repeatable: plan.is_repeatable,
     });

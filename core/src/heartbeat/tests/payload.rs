@@ -50,6 +50,7 @@ fn instance(number: usize, tools: usize) -> InstanceView {
         instance_id: Some(format!("inst_{number:016}").into()),
         names: Arc::new(names),
         transport: Transport::Stdio,
+        call_timeout_ms: crate::limits::CALL_TIMEOUT_MS,
         status: InstanceStatus::Online,
         status_message: None,
         process: Some(ProcessView {

@@ -110,6 +110,16 @@ fn a_server_elsewhere_takes_no_place_and_is_online_once_it_has_answered() {
 }
 
 #[test]
+fn a_call_may_take_as_long_as_the_entry_of_its_server_says() {
+    let patient = RemoteSpec { call_timeout_ms: 120_000, ..remote() };
+    let spec = Spec { launch: Ok(Launch::Remote(patient)), ..elsewhere() };
+    let view =
+        |spec| Instance::new(spec, &Settings::default(), Random::new(7), Timestamp(0)).view();
+    assert_eq!(view(spec).call_timeout_ms, 120_000);
+    assert_eq!(view(super::spec()).call_timeout_ms, limits::CALL_TIMEOUT_MS, "a process has none");
+}
+
+#[test]
 fn what_failed_is_told_by_its_type_and_its_tools_stay() {
     for (fault, status, takes_calls) in [
         (Fault::Unreachable, "offline", true),

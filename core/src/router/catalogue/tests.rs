@@ -51,6 +51,7 @@ pub(crate) fn instance(
             installation: installation.to_string(),
         }),
         transport: Transport::Stdio,
+        call_timeout_ms: crate::limits::CALL_TIMEOUT_MS,
         status: InstanceStatus::Online,
         status_message: None,
         process: None,

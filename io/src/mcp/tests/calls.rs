@@ -84,6 +84,19 @@ async fn a_sleeping_server_is_asked_for_and_its_call_waits_for_it() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_answer_in_the_time_it_has_is_told_to_stop() {
+    let mut world = World::start().await;
+    let session = world.session().await;
+    world.change(|instance| instance.call_timeout_ms = 200);
+    let (reply, call) = world.call_with(&session, &call_of(1, "read")).await;
+    let told = world.lines.recv().await.unwrap();
+    assert_eq!(told["method"], "notifications/cancelled");
+    assert_eq!(told["params"]["requestId"], call["id"]);
+    let (_, answer) = reply.await.unwrap();
+    assert_eq!(answer["error"]["data"]["outcome"], "timed_out", "{answer}");
+}
+
+#[tokio::test]
 async fn a_tool_that_is_switched_off_never_reaches_the_server() {
     let mut world = World::start().await;
     let session = world.session().await;

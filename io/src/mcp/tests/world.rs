@@ -118,6 +118,7 @@ pub(super) fn instance(installation: &str, path: &str, token: &str) -> InstanceV
             installation: "Files".into(),
         }),
         transport: Transport::Stdio,
+        call_timeout_ms: satellite_core::limits::CALL_TIMEOUT_MS,
         status: InstanceStatus::Online,
         status_message: None,
         process: None,
