@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use satellite_core::view::{InstanceStatus, InstanceView, View};
+use satellite_core::view::{InstanceStatus, InstanceView, Transport, View};
 use tokio::sync::watch;
 use tokio::time::{Instant, interval};
 
@@ -30,6 +30,11 @@ pub(super) fn settled(instance: &InstanceView) -> Option<Settled> {
         | InstanceStatus::PermanentlyFailed => true,
         // With a process it has only crashed, and a restart follows.
         InstanceStatus::Error => instance.process.is_none(),
+        // A server elsewhere that was tried and did not answer. It is tried again, and may be long
+        // in coming.
+        InstanceStatus::Offline => {
+            instance.transport != Transport::Stdio && instance.status_message.is_some()
+        }
         _ => false,
     };
     is_over.then(|| {
