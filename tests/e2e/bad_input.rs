@@ -3,4 +3,5 @@
 
 mod children;
 mod clients;
+mod remotes;
 mod starting;
