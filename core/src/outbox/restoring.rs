@@ -29,26 +29,18 @@ impl Outbox {
         let next = found.next_seq.unwrap_or(now.0.max(1));
         let mut outbox = Outbox::starting_at(next, settings, random);
         let mut altered = found.next_seq.is_none();
-        let mut waiting = found.events.clone();
-        if !is_paired && !waiting.is_empty() {
-            waiting = vec![Pending::Gap(outbox.unpaired(now, &waiting))];
-            altered = true;
+        let tail = outbox.lost_tail(now, found, boot, settings.event_queue_max as u64);
+        let kept = if is_paired { found.events.as_slice() } else { &[] };
+        for pending in kept {
+            altered |= outbox.put_back(now, pending.clone(), found.sending_through);
         }
-        for pending in waiting {
-            altered |= outbox.put_back(now, pending, found.sending_through);
-        }
-        if let Some((reason, count)) = found.lost_tail(boot) {
-            let unwritten = found.condition.unwritten;
-            let to_seq = if reason == GapReason::JournalUnwritable {
-                next.saturating_add(unwritten.saturating_sub(1))
-            } else {
-                // No more can have waited for their first sending than may wait.
-                let most = settings.event_queue_max as u64;
-                now.0.max(next.saturating_add(most.max(unwritten)))
-            };
-            let id = new_id(&mut outbox.random);
-            let gap = Gap { id, from_seq: next, to_seq, count, at: now, reason };
-            outbox.next_seq = to_seq.saturating_add(1);
+        let told = if kept.len() < found.events.len() {
+            Some(outbox.unpaired(now, found, tail))
+        } else {
+            tail
+        };
+        if let Some(gap) = told {
+            outbox.next_seq = outbox.next_seq.max(gap.to_seq.saturating_add(1));
             outbox.put_back(now, Pending::Gap(gap), 0);
             altered = true;
         }
@@ -70,16 +62,44 @@ impl Outbox {
         self.queue.push(entry, now, || new_id(random)).is_some()
     }
 
-    fn unpaired(&mut self, now: Timestamp, waiting: &[Pending]) -> Gap {
-        let count = waiting.iter().map(|pending| match pending {
+    /// What stands for events that followed the last one known and were lost, if there may be any.
+    /// `most` may have waited for their first sending.
+    fn lost_tail(
+        &mut self,
+        now: Timestamp,
+        found: &Recovered,
+        boot: &str,
+        most: u64,
+    ) -> Option<Gap> {
+        let (reason, count) = found.lost_tail(boot)?;
+        let (from_seq, unwritten) = (self.next_seq, found.condition.unwritten);
+        let to_seq = if reason == GapReason::JournalUnwritable {
+            from_seq.saturating_add(unwritten.saturating_sub(1))
+        } else {
+            now.0.max(from_seq.saturating_add(most.max(unwritten)))
+        };
+        Some(Gap { id: new_id(&mut self.random), from_seq, to_seq, count, at: now, reason })
+    }
+
+    /// What stands for everything that waited under a pairing that is no more, and for what may
+    /// have followed it.
+    fn unpaired(&mut self, now: Timestamp, found: &Recovered, tail: Option<Gap>) -> Gap {
+        let count = found.events.iter().map(|pending| match pending {
             Pending::Event { .. } => 1,
             Pending::Gap(gap) => gap.count,
         });
+        let last = found.events.last().map_or(0, Pending::seq);
+        let to_seq = match &tail {
+            Some(tail) => tail.to_seq,
+            // The same Backend may pair it again, and may have the last event under its number.
+            None if last <= found.sending_through => self.next_seq,
+            None => last,
+        };
         Gap {
             id: new_id(&mut self.random),
-            from_seq: waiting.first().map_or(0, Pending::from_seq),
-            to_seq: waiting.last().map_or(0, Pending::seq),
-            count: count.sum(),
+            from_seq: found.events.first().map_or(0, Pending::from_seq),
+            to_seq,
+            count: count.sum::<u64>().saturating_add(tail.map_or(0, |tail| tail.count)),
             at: now,
             reason: GapReason::Unpaired,
         }

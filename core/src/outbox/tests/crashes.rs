@@ -174,6 +174,29 @@ fn without_a_pairing_what_waited_was_for_somebody_else() {
 }
 
 #[test]
+fn a_gap_of_a_pairing_that_ended_takes_no_number_that_was_sent() {
+    let mut bench = Bench::paired();
+    bench.emit("a");
+    bench.emit("b");
+    bench.wait();
+    assert!(bench.sent().is_some());
+    let untold = |journal: &[u8], boot| {
+        let found = recover(journal, START, || "x".into());
+        let settings = Settings::default();
+        let (outbox, _) = Outbox::restored(START, &found, boot, false, &settings, Random::new(1));
+        let entries = outbox.remembered();
+        let [_, journal::Entry::Gap(gap)] = &entries[..] else { panic!("{entries:?}") };
+        assert_eq!((gap.from_seq, gap.reason), (1, GapReason::Unpaired));
+        assert_eq!(outbox.next_seq(), gap.to_seq + 1);
+        (gap.to_seq, gap.count)
+    };
+    assert_eq!(untold(&bench.journal, ""), (3, 2));
+    journal::encode(&journal::Entry::Started { boot: "first".to_string() }, &mut bench.journal);
+    let (to_seq, _) = untold(&bench.journal, "second");
+    assert!(to_seq >= START.0, "one gap names what a power cut took as well");
+}
+
+#[test]
 fn a_backlog_of_twenty_thousand_events_drains_while_others_arrive() {
     let mut bench = Bench::new(30_000);
     for number in 0..20_000 {
