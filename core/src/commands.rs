@@ -57,6 +57,9 @@ pub enum Event {
         commands: Vec<StoredCommand>,
         /// Whether the journal has lost entries: then what seems not to have begun may have.
         is_doubtful: bool,
+        /// Whether the pairing under which they came still stands. Else nothing of them is begun or
+        /// sent, unless a Backend delivers it again: what took effect does not do so once more.
+        is_paired: bool,
     },
     /// The Backend handed out commands.
     Received(Vec<Command>),
@@ -416,8 +419,8 @@ impl Machine for Commands {
                 self.lease_granted = granted;
                 Verdict::Handled
             }
-            Event::Restored { commands, is_doubtful } => {
-                self.restore(now, commands, is_doubtful, out);
+            Event::Restored { commands, is_doubtful, is_paired } => {
+                self.restore(now, commands, (is_doubtful, is_paired), out);
                 Verdict::Handled
             }
             Event::Received(_) | Event::ReceivedUnreadable(_) if self.draining => {

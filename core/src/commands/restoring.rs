@@ -15,19 +15,19 @@ const INTERRUPTED: &str = "interrupted: the satellite ended while executing this
 
 impl Commands {
     /// Goes on where an earlier daemon ended. What had begun begins again only where twice is as
-    /// good as once.
+    /// good as once. Of a pairing that is over only what cannot be repeated is remembered.
     pub(super) fn restore(
         &mut self,
         now: Timestamp,
         commands: Vec<StoredCommand>,
-        is_doubtful: bool,
+        (is_doubtful, is_paired): (bool, bool),
         out: &mut Vec<Effect>,
     ) {
         for StoredCommand { id, received, begun, result, is_reported } in commands {
             if let Some(result) = result {
                 // What the memory has no room for, the journal had none for either.
                 self.results.keep(&id, result);
-                if is_reported {
+                if is_reported || !is_paired {
                     self.results.confirm(&id);
                 } else {
                     self.results.release(&id);
@@ -44,6 +44,10 @@ impl Commands {
                     if is_repeatable(&command.command_type)
                         || !(begun.is_some() || is_doubtful) =>
                 {
+                    if !is_paired {
+                        // Who wants it still delivers it again.
+                        continue;
+                    }
                     if begun.is_some() {
                         // It was in time.
                         command.expires_in = None;
@@ -59,6 +63,9 @@ impl Commands {
                     );
                     let outcome = Outcome::failed(started_at, INTERRUPTED);
                     self.finish(&about, outcome.with_result(now, Value::Null), out);
+                    if !is_paired {
+                        self.results.confirm(&about.id);
+                    }
                 }
             }
         }

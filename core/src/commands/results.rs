@@ -76,12 +76,14 @@ impl Results {
         lost
     }
 
-    /// Has a result sent.
+    /// Has a result sent, unless that is needless.
     pub(super) fn release(&mut self, id: &CommandId) {
-        self.unsent.push_back(id.clone());
+        if self.known(id) != Known::Reported {
+            self.unsent.push_back(id.clone());
+        }
     }
 
-    /// The Backend has confirmed a result before it could be released.
+    /// A result need not be sent, unless its command is delivered again.
     pub(super) fn confirm(&mut self, id: &CommandId) {
         if let Some(kept) = self.kept.get_mut(id) {
             kept.confirmed = true;

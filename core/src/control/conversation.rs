@@ -28,11 +28,11 @@ impl Control {
         if paired && let Some(raw) = configuration {
             self.feed_configuration(now, configuration::Event::Restored(raw), out);
         }
-        if paired {
-            let is_doubtful = found.condition.damaged_lines > 0;
-            let commands = found.commands;
-            self.feed_commands(now, commands::Event::Restored { commands, is_doubtful }, out);
-        }
+        // What a command did stays done: the Backend may pair this satellite again, and ask.
+        let is_doubtful = found.condition.damaged_lines > 0;
+        let restored =
+            commands::Event::Restored { commands: found.commands, is_doubtful, is_paired: paired };
+        self.feed_commands(now, restored, out);
         verdict
     }
 

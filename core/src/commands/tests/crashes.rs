@@ -6,11 +6,24 @@ use crate::journal::{Entry, recover};
 impl Bench {
     /// Kills the daemon and starts another one over the same journal.
     fn restart(&mut self) -> &[Effect] {
+        let restored = self.replaced(true);
+        self.feed(Event::Paired(credentials(None)));
+        self.feed(restored)
+    }
+
+    /// The same without its pairing, which it gets anew.
+    fn restart_unpaired(&mut self) {
+        let restored = self.replaced(false);
+        self.feed(restored);
+        assert!(self.out.iter().all(|effect| !matches!(effect, Effect::Send { .. })));
+        self.feed(Event::Paired(credentials(None)));
+    }
+
+    fn replaced(&mut self, is_paired: bool) -> Event {
         let found = recover(&self.journal, self.now, || "x".into());
         self.commands = Commands::new(Random::new(self.now.0));
-        self.feed(Event::Paired(credentials(None)));
         let is_doubtful = found.condition.damaged_lines > 0;
-        self.feed(Event::Restored { commands: found.commands, is_doubtful })
+        Event::Restored { commands: found.commands, is_doubtful, is_paired }
     }
 
     fn acknowledged(&self) -> Vec<Value> {
@@ -150,6 +163,30 @@ fn a_result_outlives_the_daemon_until_it_is_confirmed_and_is_remembered_then() {
     assert!(bench.commands.is_idle() && bench.sent().is_none());
     bench.receive(vec![kill("a")]);
     assert_eq!((bench.executed(), &bench.sent().unwrap().1), (None, &first));
+}
+
+#[test]
+fn of_a_pairing_that_ended_no_command_takes_effect_again_and_none_is_told_of_unasked() {
+    let mut bench = Bench::of_team(None);
+    bench.receive(vec![kill("done"), kill("begun"), kill("waits")]);
+    bench.complete("done");
+    let done = bench.sent().unwrap().1;
+    bench.restart_unpaired();
+    bench.sync();
+    assert!(bench.commands.is_idle() && bench.sent().is_none(), "nobody has asked");
+    // The rewritten journal of that daemon is all that the next one has.
+    bench.journal.clear();
+    for entry in bench.commands.remembered() {
+        journal::encode(&entry, &mut bench.journal);
+    }
+    bench.restart();
+    bench.receive(vec![kill("done"), kill("begun"), kill("waits")]);
+    assert_eq!(bench.sent().unwrap().1, done);
+    assert_eq!(bench.executed(), Some("waits"), "that one never began");
+    bench.answer(200, CONFIRMED);
+    let interrupted = bench.sent().unwrap().1;
+    assert_eq!(interrupted["command_id"], "begun");
+    assert!(interrupted["error"].as_str().unwrap().starts_with("interrupted: "), "{interrupted}");
 }
 
 #[test]

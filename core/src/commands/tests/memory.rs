@@ -137,7 +137,7 @@ fn commands_begin_after_a_restart_in_the_order_of_their_arrival() {
         is_reported: false,
     };
     let commands = ["first", "second", "third"].map(restored).into();
-    bench.feed(Event::Restored { commands, is_doubtful: false });
+    bench.feed(Event::Restored { commands, is_doubtful: false, is_paired: true });
     bench.receive(vec![command("fourth", Priority::Normal)]);
     let mut order = Vec::new();
     while let Some(id) = bench.commands.executing().map(ToString::to_string) {
