@@ -17,7 +17,11 @@ const TABLES: [(Lifecycle, &str); 3] = [
 
 /// What a table says and no world brings about, by events that a state has in common, with the
 /// reason. A run that meets one of them nevertheless proves the reason wrong.
-const OUT_OF_REACH: [(Lifecycle, &str, &[&str], &str); 11] = [
+const OUT_OF_REACH: [(Lifecycle, &str, &[&str], &str); 17] = [
+    (Lifecycle::Link, "idle", &["drain requested"], "a daemon's first event is its start"),
+    (Lifecycle::Link, "storing", &["drain requested"], WRITTEN_AT_ONCE),
+    (Lifecycle::Link, "verifying", &["stored", "not stored"], WRITTEN_AT_ONCE),
+    (Lifecycle::Link, "degraded", &["stored", "not stored"], WRITTEN_AT_ONCE),
     (
         Lifecycle::Instance,
         "provisioned",
@@ -33,13 +37,21 @@ const OUT_OF_REACH: [(Lifecycle, &str, &[&str], &str); 11] = [
     (Lifecycle::Instance, "connecting", &["probed"], "a health check asks online processes only"),
     (Lifecycle::Instance, "discovering", &["probed"], "a health check asks online processes only"),
     (Lifecycle::Instance, "connecting", &["used"], "a relay carries no call before its handshake"),
+    (Lifecycle::Instance, "discovering", &["spawned"], "told before the relay begins to greet"),
     (Lifecycle::Instance, "online", &["unusable"], "later lists that fail are reported as stale"),
+    (
+        Lifecycle::Server,
+        "discovering_tools",
+        &["removed"],
+        "an instance is told to end before it goes, and does not discover then",
+    ),
     (Lifecycle::Server, "connecting", &["no instances"], LAST_INSTANCE),
     (Lifecycle::Server, "discovering_tools", &["no instances"], LAST_INSTANCE),
     (Lifecycle::Server, "online", &["no instances"], LAST_INSTANCE),
     (Lifecycle::Server, "error", &["no instances"], LAST_INSTANCE),
     (Lifecycle::Server, "requires_reauth", &["no instances"], LAST_INSTANCE),
 ];
+const WRITTEN_AT_ONCE: &str = "whether a record could be written is heard before anything else";
 const LAST_INSTANCE: &str = "a server goes with its last instance, in the same step";
 /// What an instance can meet before its first tick, were there a moment between.
 const BEFORE_THE_TICK: [&str; 7] = [

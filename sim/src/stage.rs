@@ -8,6 +8,7 @@
 //! | `exchange` | requests on their way, and what the Backend makes of them |
 //! | `children` | what processes do |
 //! | `relays`, `child` | what passes between clients and processes |
+//! | `meddling` | what is done at the worst moment |
 //! | `weather` | faults that last |
 //! | `invariants` | what must be true after every step |
 
@@ -27,6 +28,7 @@ mod children;
 mod daemons;
 mod effects;
 mod exchange;
+mod meddling;
 mod weather;
 
 use satellite_core::control::Event;

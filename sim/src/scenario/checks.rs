@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use satellite_core::id::InstallationId;
-use satellite_core::view::{InstanceStatus, ServerStatus};
+use satellite_core::view::InstanceStatus;
 
 use super::Scenario;
 use crate::stage::processes::Behaviour;
@@ -48,34 +48,35 @@ fn servers_settled(stage: &Stage) -> Result<(), String> {
     for satellite in &stage.satellites {
         let Some(control) = &satellite.control else { continue };
         let view = control.view();
-        if view.servers.len() != stage.backend.servers.len() {
+        let entries = stage.backend.servers.values();
+        let installations: BTreeSet<&str> =
+            entries.filter_map(|entry| entry["installation_id"].as_str()).collect();
+        let (has, should) = (view.servers.len(), installations.len());
+        if has != should || view.instances.len() != stage.backend.servers.len() {
             return Err(format!(
-                "{} has {} servers, the Backend {}",
+                "{} has {has} servers and {} instances, the Backend {should} and {}",
                 satellite.name,
-                view.servers.len(),
+                view.instances.len(),
                 stage.backend.servers.len()
             ));
         }
         for entry in stage.backend.servers.values() {
             let behaviour = Behaviour::of(entry["args"][0].as_str().unwrap_or_default());
             let installation = entry["installation_id"].as_str().unwrap_or_default();
-            let server = view.servers.iter().find(|(id, _)| id.as_str() == installation);
-            let status = server.map(|(_, server)| server.status);
-            let dormant = view.instances.iter().any(|(key, i)| {
-                key.installation.as_str() == installation && i.dormant_since.is_some()
+            let user = entry["user_id"].as_str().unwrap_or_default();
+            let instance = view.instances.iter().find(|(key, _)| {
+                key.installation.as_str() == installation && key.user.as_str() == user
             });
-            let failed = view.instances.iter().any(|(key, i)| {
-                key.installation.as_str() == installation
-                    && i.status == InstanceStatus::PermanentlyFailed
-            });
+            let status = instance.map(|(_, instance)| instance.status);
             let fits = match behaviour {
-                Behaviour::Steady | Behaviour::Stubborn => {
-                    status == Some(ServerStatus::Online) || dormant
-                }
+                Behaviour::Steady | Behaviour::Stubborn => status == Some(InstanceStatus::Online),
                 // Nothing calls it, so it may sleep, serve, or be on its way back.
                 Behaviour::Fragile => status.is_some(),
-                Behaviour::Crashing => failed,
-                Behaviour::Silent | Behaviour::Missing => status == Some(ServerStatus::Error),
+                Behaviour::Crashing => status == Some(InstanceStatus::PermanentlyFailed),
+                Behaviour::Silent | Behaviour::Missing => matches!(
+                    status,
+                    Some(InstanceStatus::Error | InstanceStatus::PermanentlyFailed)
+                ),
             };
             if !fits {
                 return Err(format!(

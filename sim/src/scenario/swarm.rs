@@ -28,6 +28,14 @@ pub(super) fn prepare(stage: &mut Stage, calm: u64, random: &mut Random) {
         if random.chance(1, 3) {
             stage.backend.serve(slug, behaviour.name());
         }
+        if random.chance(1, 6) {
+            // Another of its users has another server behind the same name.
+            let (_, other) = SERVERS[random.below(SERVERS.len() as u64) as usize % SERVERS.len()];
+            stage.backend.serve_for(slug, other.name(), "u2");
+        }
+    }
+    if random.chance(1, 4) {
+        stage.backend.bound_processes(Some(random.between(2, 4)));
     }
     if random.chance(1, 4) {
         let second = stage.add_satellite("satellite-two");
@@ -36,7 +44,10 @@ pub(super) fn prepare(stage: &mut Stage, calm: u64, random: &mut Random) {
     stage.begin_weather(EPOCH.after(calm));
     work(stage, calm, random);
     clients(stage, calm, random);
-    stage.later(calm, |stage| everybody(stage, "configure", None));
+    stage.later(calm, |stage| {
+        stage.backend.bound_processes(None);
+        stage.file_with_all("configure", &json!({"event": "changed"}));
+    });
     stage.later(calm + 2 * MINUTE, |stage| {
         // What was given up for good, or stopped by a command, is wanted again.
         let installations: Vec<String> = stage
@@ -46,21 +57,9 @@ pub(super) fn prepare(stage: &mut Stage, calm: u64, random: &mut Random) {
             .filter_map(|server| server["installation_id"].as_str().map(String::from))
             .collect();
         for installation in installations {
-            everybody(stage, "restart", Some(&installation));
+            stage.file_with_all("restart", &json!({"installation_id": installation}));
         }
     });
-}
-
-/// Files a command with every satellite that is paired.
-fn everybody(stage: &mut Stage, kind: &str, installation: Option<&str>) {
-    let ids: Vec<String> = stage.backend.satellites.keys().cloned().collect();
-    for id in ids {
-        let payload = match installation {
-            Some(installation) => json!({"installation_id": installation}),
-            None => json!({"event": "changed"}),
-        };
-        stage.file(&id, kind, &payload);
-    }
 }
 
 /// People configure, command and use the satellites all day.
@@ -123,10 +122,14 @@ fn act(stage: &mut Stage, what: u64, which: u64, whom: usize) {
         10 => stage.want_all(whom),
         11 => stage.use_all(whom),
         _ => {
-            if which.is_multiple_of(2) {
-                stage.backend.serve("passing", Behaviour::Steady.name());
-            } else {
-                stage.backend.remove("passing");
+            match SERVERS.get(which as usize) {
+                Some((slug, behaviour)) if what == 12 => {
+                    stage.backend.serve(slug, behaviour.name())
+                }
+                Some((slug, _)) if whom == 0 => stage.backend.remove(slug),
+                Some((slug, _)) => stage.backend.remove_for(slug, "u1"),
+                None if what == 12 => stage.backend.serve("passing", Behaviour::Steady.name()),
+                None => stage.backend.remove("passing"),
             }
             let kind = if what == 12 { "normal" } else { "immediate" };
             let body = json!({"command_type": "configure", "priority": kind,

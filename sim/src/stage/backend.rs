@@ -2,6 +2,7 @@
 
 mod commands;
 mod events;
+mod servers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 
 pub use commands::Command;
 pub use events::{Ledger, Stored};
+pub use servers::Change;
 
 use super::SECRET;
 
@@ -41,6 +43,8 @@ pub struct Row {
     pub name: String,
     /// The API key that is valid.
     pub api_key: String,
+    /// Why none is, if its pairing was ended here.
+    pub void: Option<&'static str>,
     /// How often it was registered.
     pub registrations: u64,
     /// How many of its heartbeats arrived.
@@ -60,6 +64,8 @@ pub struct ModelBackend {
     pub commands: Vec<Command>,
     /// `mcp_servers` of every configuration.
     pub servers: BTreeMap<String, Value>,
+    /// How many processes its satellites may have, if it says so.
+    pub processes_max: Option<u64>,
     /// Grows with each change of the configuration.
     pub version: u64,
     /// Distinct events stored, by type.
@@ -119,7 +125,7 @@ impl ModelBackend {
                 self.poll(now, request, id, query)
             }
             (_, ["satellites", id, _, ""]) if !self.may(request, id) => {
-                Reply::Now(refused(401, "invalid_api_key"))
+                Reply::Now(self.turned_away(id))
             }
             (Method::Get, ["satellites", _, "config", ""]) => Reply::Now(self.config(request)),
             (Method::Post, ["satellites", id, what, ""]) => match what {
@@ -152,7 +158,21 @@ impl ModelBackend {
     /// Whether a request carries the key of the satellite in its path.
     fn may(&self, request: &HttpRequest, id: &str) -> bool {
         let key = request.bearer.as_ref().map(|bearer| bearer.expose());
-        self.satellites.get(id).is_some_and(|row| key == Some(row.api_key.as_str()))
+        let row = self.satellites.get(id);
+        row.is_some_and(|row| row.void.is_none() && key == Some(row.api_key.as_str()))
+    }
+
+    /// What somebody hears who comes with another key.
+    fn turned_away(&self, id: &str) -> HttpAnswer {
+        let void = self.satellites.get(id).and_then(|row| row.void);
+        refused(401, void.unwrap_or("invalid_api_key"))
+    }
+
+    /// Ends the pairing of the satellite of this name.
+    pub fn end_pairing(&mut self, name: &str, why: &'static str) {
+        if let Some(row) = self.satellites.values_mut().find(|row| row.name == name) {
+            row.void = Some(why);
+        }
     }
 
     fn register(&mut self, request: &HttpRequest, body: &[u8]) -> HttpAnswer {
@@ -169,6 +189,7 @@ impl ModelBackend {
         let row = self.satellites.entry(id.clone()).or_default();
         row.name = name;
         row.registrations += 1;
+        row.void = None;
         row.api_key = format!(
             "deploystack_satellite_api_global_{SECRET}{:0>26}{}",
             id.trim_start_matches("sat_"),
@@ -196,9 +217,14 @@ impl ModelBackend {
         let mut reply = if known {
             HttpAnswer { status: 304, ..HttpAnswer::default() }
         } else {
+            let satellite = match self.processes_max {
+                Some(most) => json!({"resource_limits": {"max_processes": most}}),
+                None => json!({}),
+            };
             answer(
                 200,
-                &json!({"mcp_servers": self.servers, "satellite_config": {}, "version": self.version}),
+                &json!({"mcp_servers": self.servers, "satellite_config": satellite,
+                    "version": self.version}),
             )
         };
         reply.etag = Some(etag);
@@ -207,7 +233,7 @@ impl ModelBackend {
 
     fn poll(&mut self, now: Timestamp, request: &HttpRequest, id: &str, query: &str) -> Reply {
         if !self.may(request, id) {
-            return Reply::Now(refused(401, "invalid_api_key"));
+            return Reply::Now(self.turned_away(id));
         }
         let wait =
             query.split('&').find_map(|pair| pair.strip_prefix("wait=")?.parse::<u64>().ok());
@@ -215,27 +241,6 @@ impl ModelBackend {
             Some(wait) => Reply::Held(now.after(wait * 1_000)),
             None => self.deliver(now, id),
         }
-    }
-
-    /// Adds a stdio server whose process behaves as `behaviour` says, or changes it.
-    pub fn serve(&mut self, slug: &str, behaviour: &str) {
-        self.version += 1;
-        let installation = format!("i-{slug}");
-        self.servers.insert(
-            format!("{slug}-acme-u1-{installation}"),
-            json!({"installation_id": installation, "instance_id": format!("inst-{slug}"),
-                "team_id": "t1", "team_slug": "acme", "server_name": slug, "server_slug": slug,
-                "installation_name": slug, "transport_type": "stdio", "enabled": true,
-                "user_id": "u1", "user_slug": "u1", "instance_status": "provisioning",
-                "requires_oauth": false, "source": "manual", "command": "node",
-                "args": [behaviour], "env": {"API_TOKEN": format!("{SECRET}-of-{slug}")}}),
-        );
-    }
-
-    /// Removes a server.
-    pub fn remove(&mut self, slug: &str) {
-        self.version += 1;
-        self.servers.remove(&format!("{slug}-acme-u1-i-{slug}"));
     }
 
     /// Distinct events of one type that were stored.

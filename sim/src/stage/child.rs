@@ -18,6 +18,8 @@ const GREETING: &str = r#"{"protocolVersion":"2025-11-25","capabilities":{"tools
 pub(super) struct Child {
     /// It says nothing at all.
     pub is_silent: bool,
+    /// It never answers a question for its lists.
+    pub lists_never: bool,
     /// Its lists cannot be read.
     pub is_unusable: bool,
     /// Its input is closed: it hears nothing more.
@@ -82,8 +84,13 @@ impl Stage {
                     let wait = self.random.between(50, 1_500);
                     self.at_peer(satellite, pid, wait, Peering::Says(answer(&id, GREETING)));
                 }
+                "tools/list" if child.lists_never => {}
                 "tools/list" => {
-                    let wait = self.random.between(1, 300);
+                    let mut wait = self.random.between(1, 300);
+                    let key = self.key_of(satellite, pid);
+                    if key.is_some_and(|key| self.meddle(satellite, &key, 10 * SECOND)) {
+                        wait = self.dice.between(SECOND, 15 * SECOND);
+                    }
                     let is_unusable =
                         child.is_unusable || self.strikes(satellite, Fault::ChildUnusable);
                     let lists = if is_unusable { r#"{"tools":"none"}"# } else { TOOLS };

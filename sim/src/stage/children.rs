@@ -21,7 +21,13 @@ impl Stage {
     ) {
         let behaviour = Behaviour::of(process.args.first().map_or("steady", String::as_str));
         let boot = self.boot_of(satellite);
-        let wait = self.random.between(2, 60);
+        let mut wait = self.random.between(2, 60);
+        if self.strikes(satellite, Fault::SpawnSlow) {
+            wait = self.dice.between(SECOND, 8 * MINUTE);
+        }
+        // While it starts, or while its handshake hangs.
+        let within = if self.dice.chance(1, 2) { 2 * SECOND } else { 40 * SECOND };
+        self.meddle(satellite, key, within);
         let fails = self.strikes(satellite, Fault::SpawnFailure);
         if fails || behaviour == Behaviour::Missing {
             let (step, retryable) = if fails && self.dice.chance(9, 10) {
@@ -43,6 +49,7 @@ impl Stage {
         invariants::started_for(self, key, process);
         let child = Child {
             is_silent: behaviour == Behaviour::Silent || self.strikes(satellite, Fault::ChildHang),
+            lists_never: self.strikes(satellite, Fault::ChildHang),
             is_unusable: self.strikes(satellite, Fault::ChildUnusable),
             is_deaf: false,
         };
@@ -79,6 +86,13 @@ impl Stage {
                 let boot = self.boot_of(satellite);
                 let at = self.now.after(at + self.dice.between(1, 3 * SECOND));
                 self.queue.put(at, Due::Death { pid, satellite, boot });
+            }
+        }
+        if self.strikes(satellite, Fault::ListChange) {
+            let at = from + self.dice.between(1, 10 * MINUTE);
+            let says = b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n";
+            for _ in 0..self.dice.between(1, 5) {
+                self.at_peer(satellite, pid, at, Peering::Says(says.to_vec()));
             }
         }
         if self.strikes(satellite, Fault::ChildFlood) {
@@ -121,6 +135,7 @@ impl Stage {
         if let Some(peer) = subject.and_then(|subject| subject.peers.get_mut(&pid)) {
             peer.child.is_deaf = true;
         }
+        self.meddle(satellite, key, if is_slow { grace_ms } else { 300 });
         let wait = if is_slow { grace_ms } else { self.random.between(1, 400) };
         self.queue.put(self.now.after(wait), Due::Gone { pid, satellite, boot });
     }
@@ -155,6 +170,8 @@ impl Stage {
             signal: signal.map(String::from),
             last_stderr: Vec::new(),
         };
+        let within = if self.dice.chance(1, 2) { 10 * SECOND } else { 3 * MINUTE };
+        self.meddle(satellite, &key, within);
         self.tell(satellite, Event::Exited { key, incarnation, ended });
     }
 }

@@ -47,7 +47,35 @@ impl Stage {
         self.watch.paces.remove(&satellite);
         let swept = self.processes.sweep(satellite, boot);
         self.note(satellite, &format!("daemon started, {swept} processes of earlier ones ended"));
+        self.begin_badly(satellite);
         self.tell(satellite, Event::Started(start));
+    }
+
+    /// What may go wrong in a daemon's first seconds.
+    fn begin_badly(&mut self, satellite: usize) {
+        if self.strikes(satellite, Fault::Shutdown) {
+            let after = self.dice.between(1, 3 * SECOND);
+            self.later(after, move |stage| stage.shut_down(satellite));
+        }
+        if self.strikes(satellite, Fault::DiskFull) {
+            let until = self.now.after(self.dice.between(1, 3 * SECOND));
+            if let Some(subject) = self.satellites.get_mut(satellite) {
+                subject.disk_full_until = until;
+            }
+        }
+        if self.strikes(satellite, Fault::Revoked) {
+            let after = self.dice.between(0, 2 * SECOND);
+            self.later(after, move |stage| stage.revoke(satellite));
+        }
+    }
+
+    /// The Backend ends a satellite's pairing.
+    pub(super) fn revoke(&mut self, satellite: usize) {
+        let deleted = self.dice.chance(1, 2);
+        let why = if deleted { "satellite_deleted" } else { "api_key_revoked" };
+        if let Some(subject) = self.satellites.get(satellite) {
+            self.backend.end_pairing(&subject.name, why);
+        }
     }
 
     /// The clock of a daemon that starts: right, or not.
@@ -189,7 +217,9 @@ impl Stage {
         }
         subject.clock.jump(now, by_ms);
         subject.wind();
-        self.arm_all(satellite);
+        // Whether a relay or the control machine hears of it first is not said.
+        let after = self.dice.between(0, 1);
+        self.later(after, move |stage| stage.arm_all(satellite));
         self.watch.paces.entry(satellite).or_default().jumped(by_ms);
     }
 
@@ -212,6 +242,11 @@ impl Stage {
             let Some(subject) = self.satellites.get_mut(satellite) else { return };
             let Some(control) = subject.control.as_mut() else { return };
             let verdict: Verdict = control.handle(now, event, &mut effects);
+            if control.view().draining && !subject.is_ending {
+                // Nobody asked it to: it decided so itself.
+                subject.is_ending = true;
+                self.watch.paces.entry(satellite).or_default().ends();
+            }
             subject.wind();
             describe::digest_verdict(verdict, &mut digest);
             for effect in &effects {

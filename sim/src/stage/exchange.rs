@@ -9,7 +9,7 @@ use satellite_core::time::{MINUTE, SECOND, Timestamp};
 use super::backend::{Doom, Reply, refused};
 use super::faults::Fault;
 use super::network::{Back, Fate};
-use super::{Due, Stage, invariants};
+use super::{Due, SECRET, Stage, invariants};
 
 /// Who sent a request, and when.
 #[derive(Clone, Debug)]
@@ -100,7 +100,7 @@ impl Stage {
         self.backend.doom = None;
         match reply {
             Reply::Now(answer) => {
-                let answer = self.spoilt(origin.satellite, answer);
+                let answer = self.spoilt(&origin, &http, answer);
                 if origin.request.channel == Channel::Result {
                     invariants::results(self);
                 }
@@ -142,7 +142,14 @@ impl Stage {
     }
 
     /// The Backend's answer, or what becomes of it after the Backend has acted.
-    fn spoilt(&mut self, satellite: usize, answer: HttpAnswer) -> HttpAnswer {
+    fn spoilt(&mut self, origin: &Origin, http: &HttpRequest, answer: HttpAnswer) -> HttpAnswer {
+        let satellite = origin.satellite;
+        // What was refused is not said to be done: nothing would come of it.
+        if answer.is_success() && self.strikes(satellite, Fault::Misrouted) {
+            let is_poll = origin.request.channel == Channel::Poll;
+            let registers = http.path.ends_with("/register");
+            return self.misrouted(is_poll, registers);
+        }
         if self.strikes(satellite, Fault::Status5xx) {
             let status = [500, 502, 503, 504][self.dice.below(4) as usize % 4];
             let mut answer = refused(status, "internal");
@@ -165,6 +172,31 @@ impl Stage {
             return HttpAnswer { body, ..answer };
         }
         answer
+    }
+
+    /// What somebody else asked for.
+    fn misrouted(&mut self, is_poll: bool, registers: bool) -> HttpAnswer {
+        let body = match self.dice.below(10) {
+            0 => r#"{"status":"ok"}"#.to_string(),
+            // To a registration it would be one, of another satellite.
+            1 if !registers => format!(
+                r#"{{"success":true,"satellite":{{"id":"sat_9","api_key":"{SECRET}-not-yours"}}}}"#
+            ),
+            2 => String::from(r#"{"commands":[],"polling_mode":"slow","next_poll_interval":60}"#),
+            // To a poll that would be an answer, to a question that the Backend knows nothing of.
+            3 if !is_poll => String::from(
+                r#"{"commands":[{"id":"stray","command_type":"dance","payload":null}],"polling_mode":"slow"}"#,
+            ),
+            4 if !is_poll => String::from(
+                r#"{"commands":[],"polling_mode":"slow","next_poll_interval":300,"maintenance":true}"#,
+            ),
+            5 => return refused(401, "token_already_used"),
+            6 => return refused(401, "api_key_revoked"),
+            7 => return refused(404, "not_found"),
+            8 => return refused(409, "satellite_name_taken"),
+            _ => return refused(401, "Unauthorized"),
+        };
+        HttpAnswer { status: 200, body: body.into_bytes(), ..HttpAnswer::default() }
     }
 
     fn slower(&mut self, back: Back) -> Back {
@@ -204,6 +236,14 @@ impl Stage {
     pub fn file(&mut self, satellite: &str, kind: &str, payload: &serde_json::Value) {
         self.backend.command(satellite, kind, payload);
         self.command_filed(satellite);
+    }
+
+    /// Files a command with every satellite that was ever paired.
+    pub fn file_with_all(&mut self, kind: &str, payload: &serde_json::Value) {
+        let ids: Vec<String> = self.backend.satellites.keys().cloned().collect();
+        for id in ids {
+            self.file(&id, kind, payload);
+        }
     }
 
     /// The same with every key of the command's body given.

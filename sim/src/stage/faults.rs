@@ -89,13 +89,23 @@ pub enum Fault {
     CallDeath,
     /// A client takes a call back.
     CallCancelled,
+    /// The Backend ends a pairing: its key is revoked, or the satellite deleted.
+    Revoked,
+    /// A request is answered as another one should be.
+    Misrouted,
+    /// People or machines act on an instance while it moves.
+    Meddling,
+    /// Starting a process takes long, perhaps too long.
+    SpawnSlow,
+    /// A child says that its lists have changed.
+    ListChange,
     /// A process cannot be started, for now or for good.
     SpawnFailure,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 43] = [
+    pub const ALL: [Fault; 48] = [
         Fault::Loss,
         Fault::Refused,
         Fault::OneWay,
@@ -138,6 +148,11 @@ impl Fault {
         Fault::CallGarbage,
         Fault::CallDeath,
         Fault::CallCancelled,
+        Fault::Revoked,
+        Fault::Misrouted,
+        Fault::Meddling,
+        Fault::SpawnSlow,
+        Fault::ListChange,
         Fault::SpawnFailure,
     ];
 
@@ -186,6 +201,11 @@ impl Fault {
             Fault::CallGarbage => "call answered by garbage",
             Fault::CallDeath => "child dies in a call",
             Fault::CallCancelled => "call cancelled",
+            Fault::Revoked => "pairing ended",
+            Fault::Misrouted => "answer to another request",
+            Fault::Meddling => "meddling while a server moves",
+            Fault::SpawnSlow => "spawn takes long",
+            Fault::ListChange => "child changes its lists",
             Fault::SpawnFailure => "spawn fails",
         }
     }

@@ -208,6 +208,12 @@ impl Stage {
         self.calls.open.retain(|_, call| call.satellite != satellite);
     }
 
+    /// Whose process one is.
+    pub(super) fn key_of(&self, satellite: usize, pid: u32) -> Option<InstanceKey> {
+        let peer = self.satellites.get(satellite)?.peers.get(&pid)?;
+        Some(peer.key.clone())
+    }
+
     /// The process of one incarnation that the present daemon started.
     pub(super) fn pid_of(
         &self,

@@ -85,6 +85,11 @@ impl Disk {
         number < self.next_event.saturating_add(self.marked)
     }
 
+    /// Whether it has never been written to.
+    pub fn is_blank(&self) -> bool {
+        self.journal.is_empty() && self.next_event == 0
+    }
+
     /// Bytes that a power cut may take.
     pub fn unsynced(&self) -> usize {
         self.journal.len().saturating_sub(self.synced)

@@ -74,6 +74,9 @@ impl Stage {
                     subject.read_only_until = until;
                 }
             }
+            if self.strikes(satellite, Fault::Revoked) {
+                self.revoke(satellite);
+            }
             if self.strikes(satellite, Fault::HostSleep) {
                 let lasts = lasting(self, 2 * HOUR);
                 self.sleep(satellite, lasts);

@@ -36,7 +36,9 @@ pub(super) fn accepted(stage: &mut Stage, index: usize) -> Result<(), String> {
             subject.name, subject.accepted
         ));
     }
-    if subject.disk.knows(next.saturating_sub(1)) {
+    let outbox = control.view().outbox;
+    let none_yet = subject.disk.is_blank() && outbox.waiting == 0 && outbox.dropped == 0;
+    if none_yet || subject.disk.knows(next.saturating_sub(1)) {
         subject.accepted = next;
     } else if !subject.disk.is_unmarkable {
         return Err(format!(
