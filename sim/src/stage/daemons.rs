@@ -155,6 +155,8 @@ impl Stage {
         if code == 4 {
             let Some(subject) = self.satellites.get_mut(satellite) else { return };
             subject.tokens += 1;
+            // Who hands out another withdraws this one: a late copy of a request would pair with it.
+            self.backend.tokens.insert(subject.token.clone(), true);
             let (name, number) = (subject.name.clone(), subject.tokens);
             let token = self.new_token(&name, number);
             if let Some(subject) = self.satellites.get_mut(satellite) {
