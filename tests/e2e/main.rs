@@ -12,6 +12,7 @@ mod crashes;
 mod daemon;
 mod disk;
 mod events;
+mod failover;
 mod fleet;
 mod gate;
 mod harness;

@@ -53,10 +53,33 @@ impl Endpoints {
         self.0.get(index).map_or("", |endpoint| endpoint.url.as_str())
     }
 
-    /// Whether another endpoint than this one takes requests.
-    pub(super) fn has_other(&self, index: usize) -> bool {
-        let takes = |endpoint: &Endpoint| endpoint.breaker.state() == State::Closed;
-        self.0.iter().enumerate().any(|(other, endpoint)| other != index && takes(endpoint))
+    /// Whether another endpoint than this one takes requests, or has rested long enough to be
+    /// tried.
+    pub(super) fn has_other(&self, index: usize, now: Timestamp) -> bool {
+        self.others(index).any(|other| other.breaker.admits(now, false))
+    }
+
+    /// Whether another endpoint than this one has not failed since it answered: what fails here
+    /// says nothing of the server then.
+    pub(super) fn has_sound_other(&self, index: usize) -> bool {
+        self.others(index)
+            .any(|other| other.breaker.state() == State::Closed && other.breaker.failures() == 0)
+    }
+
+    /// Whether a session is better begun at another endpoint than this one. Beginning one is a
+    /// request of our own, which may end a rest.
+    pub(super) fn is_to_be_left(&self, index: usize) -> bool {
+        self.is_resting(index)
+            && self.others(index).any(|other| other.breaker.state() != State::HalfOpen)
+    }
+
+    /// Whether an endpoint failed so often that it is left alone.
+    pub(super) fn is_resting(&self, index: usize) -> bool {
+        self.0.get(index).is_some_and(|endpoint| endpoint.breaker.state() != State::Closed)
+    }
+
+    fn others(&self, index: usize) -> impl Iterator<Item = &Endpoint> {
+        self.0.iter().enumerate().filter(move |(other, _)| *other != index).map(|(_, it)| it)
     }
 
     /// The endpoint for a message that any of them may have: the one with the least to do for its

@@ -37,14 +37,18 @@ impl Peer {
         let Some(wait) = wait.copied().filter(|_| trouble.passes && may_repeat) else {
             return self.give_up(now, number, trouble, out);
         };
+        let is_bound_to = |failed: usize| {
+            let session = &self.session;
+            session.endpoint == failed && session.stage == Stage::Open && session.is_bound()
+        };
         if let Some(failed) = avoid
             && trouble.blames_endpoint
             && what.request().is_some()
-            && self.endpoints.has_other(failed)
+            && (self.endpoints.has_other(failed, now)
+                || (is_bound_to(failed) && self.endpoints.is_to_be_left(failed)))
         {
             // Another endpoint may do at once what this one did not.
-            let is_there = self.session.endpoint == failed && self.session.stage == Stage::Open;
-            if is_there && self.session.is_bound() {
+            if is_bound_to(failed) {
                 self.end_session(now, out);
             }
             if let Some(message) = self.messages.get_mut(number) {
@@ -90,7 +94,10 @@ impl Peer {
                 }
                 self.carry(now, out);
                 let left = self.cause.take();
-                if let Some(failure) = left.or_else(|| waiting.is_call.then_some(failure)) {
+                let is_of_server =
+                    !trouble.blames_endpoint || !self.endpoints.has_sound_other(message.endpoint);
+                let of_call = (waiting.is_call && is_of_server).then_some(failure);
+                if let Some(failure) = left.or(of_call) {
                     self.told.failed(now, failure, false, out);
                 }
             }

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::classify::Trouble;
+use super::endpoints::Sender;
 use super::exchange::{Carries, Counted, Reading};
 use super::head::{Content, Head};
 use super::messages::Place;
@@ -27,12 +28,22 @@ impl Peer {
             return;
         }
         let last_event = self.session.last_event.clone();
-        let endpoint = self.session.endpoint;
+        let endpoint = self.listening_endpoint(now);
         let request = self.get(endpoint, last_event.as_deref());
         let ends = Some(now.after(REMOTE_ACCEPT_TIMEOUT_MS));
         let listening =
             self.begin(now, Carries::Listening, Reading::Head, endpoint, ends, request, out);
         self.session.stream = Some(listening);
+    }
+
+    /// Where the session lives, or anywhere that is not left alone.
+    fn listening_endpoint(&mut self, now: Timestamp) -> usize {
+        let bound = self.session.endpoint;
+        if self.session.is_bound() || !self.endpoints.is_resting(bound) {
+            return bound;
+        }
+        let sender = Sender { is_own: false, may_try: false, avoid: Some(bound) };
+        self.endpoints.choose(now, sender, &mut self.random).unwrap_or(bound)
     }
 
     fn get(&self, endpoint: usize, last_event: Option<&str>) -> Request {

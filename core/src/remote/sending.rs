@@ -90,11 +90,16 @@ impl Peer {
 
     /// The endpoint that a message goes to.
     fn endpoint(&mut self, now: Timestamp, what: What, sender: Sender) -> Option<usize> {
-        let is_first = matches!(what, What::Initialize(_)) && self.session.form == Form::Streamable;
-        if is_first || !self.session.is_bound() {
+        let bound = self.session.endpoint;
+        if matches!(what, What::Initialize(_)) && self.session.form == Form::Streamable {
+            // Not where the last one was lost.
+            let lost = self.endpoints.is_resting(bound).then_some(bound);
+            let sender = Sender { avoid: sender.avoid.or(lost), ..sender };
             return self.endpoints.choose(now, sender, &mut self.random);
         }
-        let bound = self.session.endpoint;
+        if !self.session.is_bound() {
+            return self.endpoints.choose(now, sender, &mut self.random);
+        }
         self.endpoints.admits(bound, now, sender.is_own).then_some(bound)
     }
 
@@ -110,8 +115,10 @@ impl Peer {
         let is_request = message.what.request().is_some();
         // A client that has waited already may as well wait for the end of the rest.
         let may_wait = is_own || message.failures > 0;
-        let bound = self.session.endpoint;
-        if is_request && self.session.stage == Stage::Open && self.endpoints.has_other(bound) {
+        let is_lost = self.session.stage == Stage::Open
+            && self.session.is_bound()
+            && self.endpoints.is_to_be_left(self.session.endpoint);
+        if is_request && is_lost {
             // The session is lost with its endpoint; another one has another.
             self.end_session(now, out);
             return self.dispatch(now, number, out);

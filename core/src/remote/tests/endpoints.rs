@@ -48,43 +48,64 @@ fn a_session_stays_where_it_lives() {
     assert!(sent.iter().all(|it| host(it) == host(&sent[0])));
 }
 
+/// Answers whatever is asked of the endpoint `alive`, and fails what is asked of any other, until
+/// nothing is asked for a while. What was sent of calls, in order.
+fn serve(
+    bench: &mut Bench,
+    alive: &str,
+    session: Option<&str>,
+    fail: fn(&Sent) -> HttpFailure,
+) -> Vec<(&'static str, u64)> {
+    let mut of_calls = vec![];
+    for _ in 0..200 {
+        for sent in bench.requests() {
+            if sent.rpc() == "tools/call" {
+                of_calls.push((host(&sent), sent.body["id"].as_u64().unwrap()));
+            }
+            if host(&sent) != alive {
+                let failure = fail(&sent);
+                bench.fail(&sent, failure);
+            } else if sent.rpc() == "initialize" {
+                let body = json!({"jsonrpc": "2.0", "id": sent.body["id"], "result": {
+                    "protocolVersion": "2025-06-18", "capabilities": {}}});
+                let mut headers = JSON.to_vec();
+                if let Some(session) = session {
+                    headers.push(("mcp-session-id", session.as_bytes()));
+                }
+                bench.answer(&sent, 200, &headers, &body.to_string());
+            } else if sent.method == Method::Get {
+                bench.answer(&sent, 405, &[], "");
+            } else if sent.body["id"].is_null() {
+                bench.answer(&sent, 202, &[], "");
+            } else {
+                if sent.rpc() == "tools/call" {
+                    assert_eq!(sent.header("mcp-session-id"), session);
+                }
+                bench.result(&sent);
+            }
+        }
+        bench.after(20);
+    }
+    of_calls
+}
+
+fn always_reset(_: &Sent) -> HttpFailure {
+    reset()
+}
+
+fn refused_or_reset(sent: &Sent) -> HttpFailure {
+    if sent.body["id"].as_u64().is_some_and(|id| id % 2 == 1) { reset() } else { refused() }
+}
+
 #[test]
 fn no_repeatable_call_fails_with_one_endpoint_gone() {
     for session in [None, Some("s")] {
         let mut bench = Bench::ready_with(spec(&TWO), session);
-        let mut outcomes = vec![];
         for id in 0..64 {
             bench.call(id, true);
         }
-        for _ in 0..200 {
-            for sent in bench.requests() {
-                let is_initialize = sent.rpc() == "initialize";
-                match host(&sent) {
-                    "a" if id_is_odd(&sent) => {
-                        bench.fail(&sent, reset());
-                    }
-                    "a" => {
-                        bench.fail(&sent, refused());
-                    }
-                    _ if is_initialize => {
-                        let body = json!({"jsonrpc": "2.0", "id": sent.body["id"], "result": {
-                            "protocolVersion": "2025-06-18", "capabilities": {}}});
-                        let mut headers = JSON.to_vec();
-                        if let Some(session) = session {
-                            headers.push(("mcp-session-id", session.as_bytes()));
-                        }
-                        bench.answer(&sent, 200, &headers, &body.to_string());
-                    }
-                    _ if sent.method == Method::Get => bench.answer(&sent, 405, &[], ""),
-                    _ if sent.rpc() == "notifications/initialized" => {
-                        bench.answer(&sent, 202, &[], "")
-                    }
-                    _ => bench.result(&sent),
-                }
-            }
-            bench.after(20);
-            outcomes.extend(bench.outcomes());
-        }
+        serve(&mut bench, "b", session, refused_or_reset);
+        let outcomes = bench.outcomes();
         assert_eq!(outcomes.len(), 64);
         let failed: Vec<_> =
             outcomes.iter().filter(|(_, it)| !matches!(it, CallOutcome::Result(_))).collect();
@@ -92,8 +113,67 @@ fn no_repeatable_call_fails_with_one_endpoint_gone() {
     }
 }
 
-fn id_is_odd(sent: &Sent) -> bool {
-    sent.body["id"].as_u64().is_some_and(|id| id % 2 == 1)
+#[test]
+fn a_call_without_hints_is_lost_with_its_endpoint_or_goes_elsewhere_but_is_never_repeated() {
+    for session in [None, Some("s")] {
+        let mut bench = Bench::ready_with(spec(&TWO), session);
+        for id in 0..64 {
+            bench.call(id, false);
+        }
+        let sent = serve(&mut bench, "b", session, refused_or_reset);
+        // One that was refused did not arrive; one that was reset may have run.
+        let outcomes = bench.outcomes();
+        assert_eq!(outcomes.len(), 64);
+        let (mut lost, mut moved) = (0, 0);
+        for (id, outcome) in outcomes {
+            match outcome {
+                CallOutcome::OutcomeUnknown { .. } => lost += 1,
+                CallOutcome::Result(_) => moved += 1,
+                other => panic!("{id}: {other:?}"),
+            }
+        }
+        assert!(lost > 0 && moved > lost / 2, "{lost} {moved}");
+        let mut arrived: BTreeMap<u64, u32> = BTreeMap::new();
+        for (host, id) in sent {
+            *arrived.entry(id).or_default() += u32::from(host == "b" || id % 2 == 1);
+        }
+        assert!(arrived.values().all(|times| *times == 1), "{arrived:?}");
+        // The server as a whole goes on.
+        assert_eq!(bench.faults(), []);
+    }
+}
+
+#[test]
+fn a_session_moves_to_an_endpoint_that_failed_earlier_and_may_be_back() {
+    let mut bench = Bench::ready_with(spec(&TWO), Some("s"));
+    let mut id = 0;
+    let mut alive = "b";
+    for round in 0..6 {
+        for _ in 0..64 {
+            id += 1;
+            bench.call(id, true);
+        }
+        // Nothing was sent to the other endpoint since it failed: that it is back is not known.
+        let sent = serve(&mut bench, alive, Some("s"), always_reset);
+        assert!(sent.len() <= 2 * 64, "{round}: {}", sent.len());
+        let outcomes = bench.outcomes();
+        assert_eq!(outcomes.len(), 64, "{round}");
+        let failed = outcomes.iter().find(|(_, it)| !matches!(it, CallOutcome::Result(_)));
+        assert!(failed.is_none(), "{round}: {failed:?}");
+        assert_eq!(bench.faults(), [], "{round}");
+        alive = if alive == "a" { "b" } else { "a" };
+    }
+}
+
+#[test]
+fn a_server_all_of_whose_endpoints_are_gone_is_unreachable() {
+    for session in [None, Some("s")] {
+        let mut bench = Bench::ready_with(spec(&TWO), session);
+        bench.call(1, true);
+        serve(&mut bench, "none", session, always_reset);
+        assert!(matches!(bench.outcome(), CallOutcome::OutcomeUnknown { .. }));
+        assert_eq!(bench.faults().first(), Some(&Fault::Unreachable));
+    }
 }
 
 #[test]
