@@ -128,7 +128,8 @@ impl Scene {
         let team = self.dev.text("/team_id");
         let path = format!("/api/teams/{team}/mcp/installations");
         let server = &created["data"]["server"]["id"];
-        let body = json!({"server_id": server, "installation_name": "Both"});
+        let body = json!({"server_id": server, "installation_name": "Both",
+            "settings": {"request_logging_enabled": false}});
         let installation = self.administer(&path, body).await;
         let id = installation["installation"]["id"].as_str().expect("an id").to_string();
         let user = self.dev.text("/user_id");
@@ -169,15 +170,16 @@ impl Scene {
 
     /// Has clients call `tool` until they are told to stop, half of them through each router.
     async fn clients(&self, load: &Arc<Load>, count: usize, tool: &str) -> Vec<JoinHandle<Seen>> {
-        let mut clients = Vec::new();
+        let (mut clients, http) = (Vec::new(), http());
         for client in 0..count {
             let (load, tool) = (Arc::clone(load), tool.to_string());
             let is_own = client % 2 == 0;
-            let session = if is_own {
-                Session::open(&self.url, &self.token).await
+            let (url, token) = if is_own {
+                (self.url.as_str(), self.token.as_str())
             } else {
-                Session::open(self.dev.text("/mcp_url"), self.dev.text("/token")).await
+                (self.dev.text("/mcp_url"), self.dev.text("/token"))
             };
+            let session = Session::open_with(http.clone(), url, token).await;
             clients.push(tokio::spawn(async move {
                 let mut seen = Seen::new();
                 while !load.is_over.load(Ordering::Relaxed) {

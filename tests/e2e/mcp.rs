@@ -58,7 +58,13 @@ impl Session {
 
     /// Opens a session.
     pub(crate) async fn open(url: &str, token: &str) -> Session {
-        let mut session = Session::closed(url, Some(token));
+        Session::open_with(http(), url, token).await
+    }
+
+    /// Opens a session with a client that others may use too.
+    pub(crate) async fn open_with(http: reqwest::Client, url: &str, token: &str) -> Session {
+        let (url, token) = (url.to_string(), Some(token.to_string()));
+        let mut session = Session { http, url, token, id: None };
         let answer = session.post(initialize().to_string()).await;
         assert_eq!(answer.status, StatusCode::OK, "initialize: {}", answer.body);
         assert!(answer.message(0)["result"].is_object(), "initialize: {}", answer.body);
