@@ -19,7 +19,8 @@ pub fn run(data: &[u8]) {
             // A short key may be part of any word.
             assert!(key.len() < 16 || !shown.contains(key), "the key is shown");
         }
-        Ok(None) => assert!(serde_json::from_slice::<serde_json::Value>(data).is_ok()),
+        // What grammar allows, JSON is, also a number that no type here can hold.
+        Ok(None) => assert!(serde_json::from_slice::<&serde_json::value::RawValue>(data).is_ok()),
         Err(error) => assert!(!error.is_empty()),
     }
 }
