@@ -119,6 +119,8 @@ pub enum Event {
     Reached {
         /// In which of its conversations.
         incarnation: Incarnation,
+        /// Whether it is being discovered anew already.
+        discovers: bool,
     },
     /// A call, a probe, the handshake or a list failed after everything that could be tried.
     Failed {
@@ -164,7 +166,7 @@ impl Event {
             | Event::PipesClosed { incarnation, .. }
             | Event::Probed { incarnation, .. }
             | Event::Used { incarnation, .. }
-            | Event::Reached { incarnation }
+            | Event::Reached { incarnation, .. }
             | Event::Failed { incarnation, .. }
             | Event::Exited { incarnation, .. } => Some(*incarnation),
             Event::Placed

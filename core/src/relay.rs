@@ -208,6 +208,9 @@ pub enum Report {
     Reached {
         /// From the request's first byte to the answer's, in milliseconds.
         round_trip_ms: u64,
+        /// Whether it was the greeting of a session begun anew: what the server offers is being
+        /// asked for already.
+        discovers: bool,
     },
     /// The handshake, a list, a probe or a call of a remote failed after everything that could be
     /// tried. Sent by remotes only.

@@ -253,7 +253,7 @@ pub(super) fn events() -> Vec<Occurrence<Instance>> {
             incarnation: Incarnation(0),
             ended: ended(),
         }),
-        event("reached", || Event::Reached { incarnation: PRESENT }),
+        event("reached", || Event::Reached { incarnation: PRESENT, discovers: false }),
         event("failed, unreachable", || failed(Fault::Unreachable)),
         event("failed, not authorised", || failed(Fault::AuthorisationNeeded)),
         event("failed, broken", || failed(Fault::Broken)),

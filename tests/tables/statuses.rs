@@ -136,11 +136,14 @@ fn every_recovery_of_a_server_elsewhere_is_told_in_four_words() {
         let inventory = Inventory { discovered_at: told.now, ..Inventory::default() };
         told.event(Event::Listed { incarnation, inventory: inventory.into() });
     };
-    let by_a_call: fn(&mut Told) = |told| told.event(Event::Reached { incarnation: PRESENT });
+    let by_a_call: fn(&mut Told) =
+        |told| told.event(Event::Reached { incarnation: PRESENT, discovers: false });
     let by_the_backend: fn(&mut Told) =
         |told| told.event(Event::RestartRequested(Restart::Recovered));
     let by_a_probe: fn(&mut Told) = |told| {
-        for answers in [failed(Fault::Unreachable), Event::Reached { incarnation: PRESENT }] {
+        for answers in
+            [failed(Fault::Unreachable), Event::Reached { incarnation: PRESENT, discovers: false }]
+        {
             told.now = told.instance.next_deadline().expect("an attempt is due").at;
             told.event(Event::Tick);
             told.event(answers);

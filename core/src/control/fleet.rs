@@ -73,7 +73,9 @@ impl Control {
                     Report::Violation { what, count } => {
                         return self.violated(&key, what, count, out);
                     }
-                    Report::Reached { .. } => instance::Event::Reached { incarnation },
+                    Report::Reached { discovers, .. } => {
+                        instance::Event::Reached { incarnation, discovers }
+                    }
                     Report::Failed(failure) => {
                         self.errors += 1;
                         self.check_failed(now, &key, incarnation);

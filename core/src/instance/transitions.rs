@@ -391,7 +391,7 @@ fn root(life: &mut Lifecycle, event: &Event, cx: &mut Context<'_>) -> Outcome<St
         | Event::PipesClosed { incarnation, .. }
         | Event::Probed { incarnation, .. }
         | Event::Used { incarnation, .. }
-        | Event::Reached { incarnation }
+        | Event::Reached { incarnation, .. }
         | Event::Failed { incarnation, .. }
         | Event::Exited { incarnation, .. } => {
             if *incarnation < life.incarnation {

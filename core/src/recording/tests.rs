@@ -165,7 +165,7 @@ fn recorded() -> Daemon {
         Report::ListsStale { step: "tools/list", reason: "CaNaRy-argument-2 failed".into() },
         Report::Activity(crate::relay::Activity { messages: 3, ..Default::default() }),
         Report::Probe { answered: true },
-        Report::Reached { round_trip_ms: 12 },
+        Report::Reached { round_trip_ms: 12, discovers: true },
         Report::Failed(crate::remote::Failure::new(
             crate::remote::Fault::Broken,
             "CaNaRy-env is no server",

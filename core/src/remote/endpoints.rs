@@ -3,6 +3,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use super::ExchangeId;
 use super::breaker::{Breaker, State};
 use crate::limits::{ENDPOINTS_MAX, SLOW_START_MS};
 use crate::random::Random;
@@ -21,6 +22,8 @@ struct Endpoint {
     outstanding: u64,
     /// When it last came back.
     returned: Option<Timestamp>,
+    /// The first exchange after its last failure: how older ones end says nothing of it since.
+    since_failure: ExchangeId,
 }
 
 /// All of them, in the order of the configuration.
@@ -45,6 +48,7 @@ impl Endpoints {
             breaker: Breaker::new(),
             outstanding: 0,
             returned: None,
+            since_failure: ExchangeId(0),
         };
         Endpoints(urls.iter().take(ENDPOINTS_MAX).map(endpoint).collect())
     }
@@ -147,22 +151,32 @@ impl Endpoints {
         }
     }
 
-    pub(super) fn succeeded(&mut self, index: usize, now: Timestamp) {
+    /// It answered `exchange`, which `tries` it if it rested.
+    pub(super) fn succeeded(
+        &mut self,
+        index: usize,
+        now: Timestamp,
+        exchange: ExchangeId,
+        tries: bool,
+    ) {
         let Some(endpoint) = self.0.get_mut(index) else { return };
-        if endpoint.breaker.succeeded() {
+        let is_outdated = exchange < endpoint.since_failure && !tries;
+        if !is_outdated && endpoint.breaker.succeeded() {
             endpoint.returned = Some(now);
         }
     }
 
+    /// An exchange with it failed; `next` will be the next one.
     pub(super) fn failed(
         &mut self,
         index: usize,
         now: Timestamp,
-        tried: bool,
-        asked_ms: Option<u64>,
+        next: ExchangeId,
+        (tried, asked_ms): (bool, Option<u64>),
         random: &mut Random,
     ) {
         if let Some(endpoint) = self.0.get_mut(index) {
+            endpoint.since_failure = next;
             endpoint.breaker.failed(now, tried, asked_ms, random);
         }
     }

@@ -106,8 +106,8 @@ pub(super) struct Message {
     /// Where it was last sent, and in which session.
     pub(super) endpoint: usize,
     pub(super) epoch: u64,
-    /// When it was last sent, and how long the head of its answer took.
-    pub(super) sent: Option<Timestamp>,
+    /// When and in which exchange it was last sent, and how long the head of its answer took.
+    pub(super) sent: Option<(Timestamp, ExchangeId)>,
     pub(super) round_trip_ms: Option<u64>,
 }
 

@@ -13,7 +13,7 @@ use super::failure::{Failure, Fault};
 use super::messages::{Messages, Place, What};
 use super::session::{Session, Stage};
 use super::spec::RemoteSpec;
-use super::told::Told;
+use super::told::{Known, Told};
 use super::{Effect, Event, ExchangeId};
 use crate::random::Random;
 use crate::relay::{self, Relay, RelaySettings, Report};
@@ -56,7 +56,6 @@ pub struct Peer {
     /// What the relay asks for, until it is carried out.
     pub(super) wants: Vec<relay::Effect>,
     pub(super) is_open: bool,
-    is_greeted: bool,
 }
 
 impl Peer {
@@ -79,7 +78,6 @@ impl Peer {
             is_reconnecting: false,
             wants: Vec::new(),
             is_open: false,
-            is_greeted: false,
             spec,
         }
     }
@@ -122,18 +120,23 @@ impl Peer {
     fn report(&mut self, now: Timestamp, report: Report, out: &mut Vec<Effect>) {
         match report {
             Report::Initialized => {
-                if self.is_greeted && !self.is_reconnecting {
+                // A session that is begun anew without a failure changes nothing for anybody.
+                if self.told.known != Known::Nothing && !self.is_reconnecting {
                     return;
                 }
-                self.is_greeted = true;
+                self.told.known = Known::Greeting;
                 out.push(Effect::Report(Report::Initialized));
             }
             Report::Listed(_) => {
                 self.is_reconnecting = false;
+                self.told.known = Known::Lists;
                 out.push(Effect::Report(report));
             }
             Report::ListsStale { step, reason } => {
                 let is_awaited = core::mem::take(&mut self.is_reconnecting);
+                if self.told.known == Known::Greeting {
+                    self.told.known = Known::Nothing;
+                }
                 if is_awaited || self.cause.is_some() {
                     let failure = self.handshake_failure(step, &reason);
                     self.told.failed(now, failure, is_awaited, out);

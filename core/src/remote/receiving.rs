@@ -57,7 +57,9 @@ impl Peer {
     }
 
     pub(super) fn endpoint_answered(&mut self, now: Timestamp, id: ExchangeId, endpoint: usize) {
-        self.endpoints.succeeded(endpoint, now);
+        let counted = self.exchanges.get(&id).and_then(|exchange| exchange.counted);
+        let tries = counted.is_some_and(|counted| counted.tries);
+        self.endpoints.succeeded(endpoint, now, id, tries);
         self.no_longer_tries(id);
     }
 
@@ -73,7 +75,8 @@ impl Peer {
         let Some(exchange) = self.exchanges.get(&id) else { return };
         let (endpoint, counted) = (exchange.endpoint, exchange.counted);
         let tried = counted.is_some_and(|counted| counted.tries);
-        self.endpoints.failed(endpoint, now, tried, asked_ms, &mut self.random);
+        let next = ExchangeId(self.next_exchange);
+        self.endpoints.failed(endpoint, now, next, (tried, asked_ms), &mut self.random);
         self.no_longer_tries(id);
     }
 
@@ -263,8 +266,10 @@ impl Peer {
             self.detach(now, exchange);
         }
         if is_read {
-            let took = message.round_trip_ms.or(message.sent.map(|sent| now.since(sent)));
-            self.told.reached(now, took.unwrap_or(0), out);
+            let took = message.round_trip_ms.or(message.sent.map(|(at, _)| now.since(at)));
+            let exchange = message.sent.map(|(_, exchange)| exchange);
+            let discovers = matches!(message.what, What::Initialize(_));
+            self.told.reached(now, exchange, took.unwrap_or(0), discovers, out);
         } else {
             let what = "the server's answer cannot be read; look into the server's own log";
             self.told.failed(now, Trouble::broken(what).failure, false, out);

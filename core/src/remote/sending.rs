@@ -189,7 +189,7 @@ impl Peer {
         }
         if let Some(message) = self.messages.get_mut(number) {
             message.place = Place::InFlight(exchange);
-            message.sent = Some(now);
+            message.sent = Some((now, exchange));
             message.endpoint = endpoint;
             message.epoch = self.session.epoch;
         }
@@ -219,6 +219,7 @@ impl Peer {
     ) -> ExchangeId {
         let id = ExchangeId(self.next_exchange);
         self.next_exchange += 1;
+        self.told.began(id);
         let has_session = request.headers.iter().any(|(name, _)| name == "mcp-session-id");
         let exchange = Exchange {
             carries,

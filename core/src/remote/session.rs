@@ -10,6 +10,7 @@ use super::failure::{Failure, Fault};
 use super::messages::{Place, What};
 use super::peer::Peer;
 use super::request::Method;
+use super::told::Known;
 use super::{Effect, ExchangeId, Request};
 use crate::Verdict;
 use crate::limits::REMOTE_ACCEPT_TIMEOUT_MS;
@@ -133,7 +134,9 @@ impl Peer {
             return Verdict::Ignored("under way already");
         }
         self.is_reconnecting = true;
-        if matches!(self.session.stage, Stage::Greeting | Stage::Announcing) {
+        // What the control machine asks for may have begun before it asked.
+        let is_greeting = matches!(self.session.stage, Stage::Greeting | Stage::Announcing);
+        if is_greeting || self.told.known == Known::Greeting {
             return Verdict::Handled;
         }
         let is_used =
@@ -141,6 +144,7 @@ impl Peer {
         let is_in_use = self.messages.iter().any(|(_, message)| is_used(message.place));
         if is_in_use && self.session.form == Form::Legacy && self.session.stage == Stage::Open {
             // Its stream carries the answers to calls: it stays, and its lists prove it good.
+            self.told.known = Known::Greeting;
             out.push(Effect::Report(Report::Initialized));
             return self.tell(now, relay::Event::Relist);
         }

@@ -33,7 +33,7 @@ impl World {
     }
 
     fn discovered(&mut self, number: usize) {
-        self.tells(number, Report::Reached { round_trip_ms: 3 });
+        self.tells(number, Report::Reached { round_trip_ms: 3, discovers: true });
         self.tells(number, Report::Initialized);
         self.tells(number, Report::Listed(Arc::default()));
     }

@@ -26,9 +26,9 @@ pub(super) fn handle(
         Event::Reached { .. } | Event::Initialized { .. } | Event::Listed { .. } if is_shut => {
             cx.ignored("the access has ended")
         }
-        Event::Reached { .. } => {
+        Event::Reached { discovers, .. } => {
             life.set_health(HealthStatus::Healthy, Some(cx.now));
-            let to = life.rediscover(*link, is_trying, cx);
+            let to = life.rediscover(*link, is_trying || *discovers, cx);
             cx.moved(to)
         }
         Event::Initialized { .. } => {
@@ -131,11 +131,11 @@ fn failed(
 
 impl Lifecycle {
     /// The server is there, or is said to be: it is discovered, once.
-    fn rediscover(&mut self, link: Link, is_trying: bool, cx: &mut Context<'_>) -> State {
+    fn rediscover(&mut self, link: Link, is_begun: bool, cx: &mut Context<'_>) -> State {
         if link.is_closed {
             return self.connect(Purpose::Revival, cx);
         }
-        if !is_trying {
+        if !is_begun {
             cx.out.push(Effect::Reconnect { incarnation: link.incarnation });
         }
         self.step = "initialize";

@@ -65,7 +65,7 @@ impl Life {
 
     fn reached(&mut self) -> Verdict {
         let incarnation = self.link();
-        self.event(Event::Reached { incarnation })
+        self.event(Event::Reached { incarnation, discovers: false })
     }
 
     fn failed(&mut self, fault: Fault) -> Verdict {
@@ -146,6 +146,19 @@ fn a_call_that_succeeds_brings_it_back_through_one_discovery() {
     assert_eq!(life.instance.view().ready, Some(Incarnation(1)), "calls go on meanwhile");
     assert_eq!(life.reached(), Verdict::Handled);
     assert_eq!(life.words(), Vec::<String>::new(), "one discovery is enough");
+    assert_eq!(
+        life.discovers(),
+        ["connecting->discovering", "discovering_tools", "discovering->online", "online"]
+    );
+}
+
+#[test]
+fn a_greeting_that_a_call_brought_about_is_no_reason_for_another() {
+    let mut life = Life::reached_online();
+    life.failed(Fault::Unreachable);
+    let incarnation = life.link();
+    life.event(Event::Reached { incarnation, discovers: true });
+    assert_eq!(life.words(), ["offline->connecting", "connecting"]);
     assert_eq!(
         life.discovers(),
         ["connecting->discovering", "discovering_tools", "discovering->online", "online"]
@@ -264,7 +277,10 @@ fn another_address_ends_this_conversation_alone_and_begins_another() {
     life.closed();
     assert_eq!(life.words(), ["disconnecting->connecting", "connecting", "connect 2"]);
     let old = Incarnation(1);
-    assert_eq!(life.event(Event::Reached { incarnation: old }), Verdict::Ignored("late"));
+    assert_eq!(
+        life.event(Event::Reached { incarnation: old, discovers: false }),
+        Verdict::Ignored("late")
+    );
     assert_eq!(life.instance.view().inventory.tools.len(), 1, "old tools stay");
 }
 
@@ -334,7 +350,7 @@ proptest! {
                 life.instance.state(), State::Remote(remote) if remote.is_busy()
             );
             let event = match what {
-                0 | 1 => Event::Reached { incarnation },
+                0 | 1 => Event::Reached { incarnation, discovers: what == 1 },
                 2 => Event::Initialized { incarnation },
                 3 | 4 => Event::Listed { incarnation, inventory: inventory(life.now) },
                 5 | 6 => {

@@ -254,3 +254,25 @@ fn many_failures_make_one_report_a_second() {
     assert_eq!(bench.faults(), [Fault::Unreachable]);
     assert_eq!(bench.outcomes().len(), BREAKER_FAILURES_MAX as usize);
 }
+
+#[test]
+fn an_answer_to_what_was_sent_before_a_failure_does_not_tell_that_the_server_is_back() {
+    let mut bench = Bench::ready(None);
+    bench.reports();
+    bench.call(1, false);
+    bench.call(2, false);
+    let sent = bench.take(|sent| sent.rpc() == "tools/call");
+    bench.fail(&sent[0], reset());
+    bench.result(&sent[1]);
+    assert_eq!(bench.outcomes().len(), 2);
+    let about = |reports: Vec<Report>| -> Vec<Report> {
+        reports.into_iter().filter(|report| !matches!(report, Report::Activity(_))).collect()
+    };
+    let reports = about(bench.reports());
+    assert!(matches!(reports[..], [Report::Failed(_)]), "{reports:?}");
+    bench.call(3, false);
+    let sent = bench.sent("tools/call");
+    bench.result(&sent);
+    let reports = about(bench.reports());
+    assert!(matches!(reports[..], [Report::Reached { .. }]), "{reports:?}");
+}

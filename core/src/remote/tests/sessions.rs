@@ -89,6 +89,38 @@ fn a_failed_reconnection_loses_nothing() {
 }
 
 #[test]
+fn a_call_that_is_greeted_again_after_a_failure_is_the_discovery() {
+    let mut bench = Bench::ready(Some("s1"));
+    bench.call(1, false);
+    let sent = bench.sent("tools/call");
+    bench.fail(&sent, reset());
+    bench.reports();
+    bench.call(2, false);
+    let sent = bench.sent("tools/call");
+    bench.answer(&sent, 404, &[], "");
+    let asked = bench.sent("initialize");
+    let greeting = json!({"jsonrpc": "2.0", "id": asked.body["id"], "result": {
+        "protocolVersion": "2025-06-18", "capabilities": {"tools": {}}}});
+    bench.answer(&asked, 200, JSON, &greeting.to_string());
+    let reports = bench.reports();
+    let is_told =
+        matches!(reports[..], [Report::Reached { discovers: true, .. }, .., Report::Initialized]);
+    assert!(is_told, "{reports:?}");
+    let told = bench.sent("notifications/initialized");
+    bench.answer(&told, 202, &[], "");
+    // Whoever asks for a discovery gets the one that is under way.
+    assert_eq!(bench.event(Event::Reconnect), Verdict::Handled);
+    let asked = bench.sent("tools/list");
+    let tools = json!({"jsonrpc": "2.0", "id": asked.body["id"], "result": {"tools": []}});
+    bench.answer(&asked, 200, JSON, &tools.to_string());
+    let reports = bench.reports();
+    let listed = reports.iter().filter(|it| matches!(it, Report::Listed(_))).count();
+    assert_eq!(listed, 1, "{reports:?}");
+    let left = bench.take(|sent| matches!(sent.rpc(), "initialize" | "tools/list"));
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
 fn a_server_that_was_never_reached_can_be_reached_later() {
     let mut bench = Bench::new();
     bench.event(Event::Opened);
