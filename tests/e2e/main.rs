@@ -13,6 +13,7 @@ mod daemon;
 mod disk;
 mod events;
 mod failover;
+mod flap;
 mod fleet;
 mod gate;
 mod harness;

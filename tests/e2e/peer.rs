@@ -3,7 +3,7 @@
 use satellite_tests::root;
 use serde_json::{Value, json};
 
-use crate::harness::Dev;
+use crate::harness::{Dev, eventually};
 use crate::mcp::{Session, http};
 
 /// An entry of `mcp.json` for `peer.py` with a behaviour.
@@ -60,9 +60,23 @@ pub(crate) async fn command(dev: &Dev, kind: &str, payload: Value) -> String {
 
 /// What became of a command.
 pub(crate) async fn command_status(dev: &Dev, id: &str) -> String {
-    let command =
-        admin(&dev.running.ready, reqwest::Method::GET, &format!("commands/{id}"), None).await;
-    command["data"]["command"]["status"].as_str().expect("a command has a status").to_string()
+    let command = told_of(dev, id).await;
+    command["status"].as_str().expect("a command has a status").to_string()
+}
+
+/// The command as the Backend knows it once it has ended.
+pub(crate) async fn command_result(dev: &Dev, id: &str) -> Value {
+    eventually("a command's end", || async {
+        let command = told_of(dev, id).await;
+        (command["status"] == "completed" || command["status"] == "failed").then_some(command)
+    })
+    .await
+}
+
+async fn told_of(dev: &Dev, id: &str) -> Value {
+    let path = format!("commands/{id}");
+    let mut reply = admin(&dev.running.ready, reqwest::Method::GET, &path, None).await;
+    reply["data"]["command"].take()
 }
 
 /// The heartbeats a Backend holds, newest first.

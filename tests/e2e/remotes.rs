@@ -42,7 +42,8 @@ impl Remote {
         Remote::start(command.env("EXCEL_FILES_PATH", folder), port).await
     }
 
-    async fn start(command: &mut Command, port: u16) -> Remote {
+    /// Starts one and waits until its port answers.
+    pub(crate) async fn start(command: &mut Command, port: u16) -> Remote {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.kill_on_drop(true).spawn().expect("the server starts");
         let address = SocketAddr::from(([127, 0, 0, 1], port));
