@@ -130,14 +130,16 @@ impl Stage {
         };
         process.is_told = true;
         let (pid, is_slow) = (process.pid, process.is_slow);
-        // Its input is closed first of all.
+        // Its input is closed first of all, and what is being started is there before it is ended.
+        let mut from = self.now;
         let subject = self.satellites.get_mut(satellite);
         if let Some(peer) = subject.and_then(|subject| subject.peers.get_mut(&pid)) {
             peer.child.is_deaf = true;
+            from = from.max(peer.opens_at);
         }
         self.meddle(satellite, key, if is_slow { grace_ms } else { 300 });
         let wait = if is_slow { grace_ms } else { self.random.between(1, 400) };
-        self.queue.put(self.now.after(wait), Due::Gone { pid, satellite, boot });
+        self.queue.put(from.after(wait), Due::Gone { pid, satellite, boot });
     }
 
     pub(super) fn end_process(

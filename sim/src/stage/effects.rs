@@ -66,7 +66,14 @@ impl Stage {
         } else {
             Room::Free
         };
+        let lost = match &record {
+            Record::Journal { bytes, .. } | Record::JournalRewrite(bytes) if room != Room::Free => {
+                bytes.clone()
+            }
+            _ => Vec::new(),
+        };
         let outcome = subject.disk.write(record, room);
+        invariants::not_journalled(self, &lost);
         Some(Event::Persisted { record: name, outcome })
     }
 

@@ -12,7 +12,7 @@ mod processes;
 mod secrets;
 mod views;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use satellite_core::id::InstanceKey;
 
@@ -161,6 +161,8 @@ pub struct Watch {
     pub(super) paces: BTreeMap<usize, Pace>,
     /// How often the work of each command began that no process can tell of.
     begun: BTreeMap<String, u64>,
+    /// Commands whose result no disk took when it was to be kept.
+    unkept: BTreeSet<String>,
     /// Processes started for each command, by instance.
     started: BTreeMap<(String, InstanceKey), u64>,
     /// The revision of each satellite's view that was looked at last.
@@ -208,7 +210,7 @@ pub fn after_step(stage: &mut Stage, satellite: Option<usize>) {
 }
 
 pub(super) use calls::{answered, none_left, notified};
-pub(super) use commands::{begun, results, started_for};
+pub(super) use commands::{begun, not_journalled, results, started_for};
 pub(super) use events::batch;
 pub(super) use secrets::{journalled, logged, traced};
 pub(super) use views::heartbeat;

@@ -19,6 +19,8 @@ pub struct Peer {
     relay: Relay,
     /// What the child is like.
     pub(super) child: Child,
+    /// When the process is there.
+    pub(super) opens_at: Timestamp,
     /// For when, by the true clock, it is to be told the time.
     alarm: Option<Timestamp>,
 }
@@ -76,7 +78,8 @@ impl Stage {
         after_ms: u64,
     ) {
         let relay = Relay::new(RelaySettings { handshake_timeout_ms });
-        let peer = Peer { key: key.clone(), incarnation, relay, child, alarm: None };
+        let opens_at = self.now.after(after_ms);
+        let peer = Peer { key: key.clone(), incarnation, relay, child, opens_at, alarm: None };
         let Some(subject) = self.satellites.get_mut(satellite) else { return };
         subject.peers.insert(pid, peer);
         self.at_peer(satellite, pid, after_ms, Peering::Opens);

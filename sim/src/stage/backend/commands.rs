@@ -86,9 +86,9 @@ impl ModelBackend {
         !self.in_maintenance && self.open().any(|command| command.is_ready(now, id))
     }
 
-    /// A command that ended a second time in another way.
-    pub fn contradiction(&self) -> Option<&Command> {
-        self.commands.iter().rev().take(50).find(|command| command.contradiction.is_some())
+    /// Commands of late that ended a second time in another way.
+    pub fn contradicted(&self) -> impl Iterator<Item = &Command> {
+        self.commands.iter().rev().take(50).filter(|command| command.contradiction.is_some())
     }
 
     fn open(&self) -> impl Iterator<Item = &Command> {

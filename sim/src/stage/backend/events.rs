@@ -20,6 +20,8 @@ pub struct Ledger {
     pub last: Option<u64>,
     /// Numbers of events that it refused when they came alone.
     pub refused: BTreeSet<u64>,
+    /// The first and last number of gaps that it refused so.
+    pub refused_gaps: Vec<(u64, u64)>,
     /// How many events gaps have named.
     pub in_gaps: u64,
     /// The status that each instance was last said to have, by installation and user.
@@ -65,6 +67,22 @@ struct Head {
     data: Value,
 }
 
+impl Head {
+    /// The first and last number that it declares lost.
+    fn gap(&self) -> Option<(u64, u64)> {
+        let number = |name: &str| self.data[name].as_u64().unwrap_or_default();
+        (self.kind == "satellite.events.gap").then(|| (number("from_seq"), number("to_seq")))
+    }
+}
+
+impl Ledger {
+    /// The last of the numbers from this one on that were refused in one piece, if this one was.
+    pub fn refused_through(&self, seq: u64) -> Option<u64> {
+        let gaps = self.refused_gaps.iter().filter(|(from, to)| (*from..=*to).contains(&seq));
+        gaps.map(|(_, to)| *to).max().or_else(|| self.refused.contains(&seq).then_some(seq))
+    }
+}
+
 impl ModelBackend {
     pub(super) fn store_events(&mut self, id: &str, body: &[u8]) -> HttpAnswer {
         let Ok(Batch { events }) = serde_json::from_slice(body) else {
@@ -93,8 +111,7 @@ impl ModelBackend {
         let digest = digest.finish();
         let before = ledger.known.insert(head.id.clone(), (head.seq, digest));
         let number = |name: &str| head.data[name].as_u64().unwrap_or_default();
-        let gap =
-            (head.kind == "satellite.events.gap").then(|| (number("from_seq"), number("to_seq")));
+        let gap = head.gap();
         let last = ledger.last;
         let mut was_refused = false;
         if before.is_none() {
@@ -124,6 +141,7 @@ impl ModelBackend {
             && let Ok(head) = serde_json::from_str::<Head>(only.get())
         {
             row.ledger.refused.insert(head.seq);
+            row.ledger.refused_gaps.extend(head.gap());
         }
     }
 }

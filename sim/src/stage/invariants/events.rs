@@ -16,7 +16,7 @@ pub(super) fn stored(stage: &mut Stage) {
         }
         let refused = |seq: u64| {
             let row = stage.backend.satellites.get(&event.satellite);
-            row.is_some_and(|row| row.ledger.refused.contains(&seq))
+            row.and_then(|row| row.ledger.refused_through(seq))
         };
         let (holes, twice) = (without_holes(&event, refused), once(&event));
         stage.watch.holds(Invariant::NumbersWithoutHoles, holes);
@@ -82,16 +82,20 @@ fn same_as_before(event: &Stored) -> Result<(), String> {
 }
 
 /// A new event follows the last one, but for those declared lost and those the Backend refused.
-fn without_holes(event: &Stored, refused: impl Fn(u64) -> bool) -> Result<(), String> {
+///
+/// `refused` says how far the numbers go that were refused together with one.
+fn without_holes(event: &Stored, refused: impl Fn(u64) -> Option<u64>) -> Result<(), String> {
     let Some(last) = event.last else { return Ok(()) };
-    let from = event.gap.map_or(event.seq, |(from, _)| from);
     // A gap may name anew what an earlier copy of itself named, never skip anything.
-    match (last + 1..from).find(|number| !refused(*number)) {
-        Some(missing) if from > last => {
-            Err(format!("number {missing} is missing before {} ({})", event.seq, event.id))
-        }
-        _ => Ok(()),
+    let from = event.gap.map_or(event.seq, |(from, _)| from);
+    let mut next = last + 1;
+    while next < from {
+        let Some(through) = refused(next) else {
+            return Err(format!("number {next} is missing before {} ({})", event.seq, event.id));
+        };
+        next = through + 1;
     }
+    Ok(())
 }
 
 /// No two events have one number. One that was refused may yet come, in a copy that was overtaken.
@@ -123,11 +127,15 @@ mod tests {
 
     #[test]
     fn a_hole_is_seen_unless_a_gap_or_a_refusal_explains_it() {
-        let never = |_| false;
+        let never = |_| None;
         assert!(without_holes(&event(None, 17), never).is_ok());
         assert!(without_holes(&event(Some(16), 17), never).is_ok());
         assert!(without_holes(&event(Some(15), 17), never).is_err());
-        assert!(without_holes(&event(Some(15), 17), |number| number == 16).is_ok());
+        let one = |number| (number == 16).then_some(number);
+        assert!(without_holes(&event(Some(15), 17), one).is_ok());
+        assert!(without_holes(&event(Some(15), 18), one).is_err());
+        let several = |number| (number == 16).then_some(20);
+        assert!(without_holes(&event(Some(15), 21), several).is_ok());
         let gap = Stored { gap: Some((16, 17)), ..event(Some(15), 17) };
         assert!(without_holes(&gap, never).is_ok());
         let short = Stored { gap: Some((17, 17)), ..event(Some(15), 17) };
