@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use crate::fleet::free_port;
 use crate::harness::{Dev, Scratch, eventually, state};
-use crate::mcp::Session;
+use crate::mcp::{Session, text_of};
 use crate::peer::{command, command_result, events, session, statuses};
 use crate::remotes::Remote;
 
@@ -255,7 +255,7 @@ async fn a_health_check_finds_out_that_access_has_ended_and_that_it_is_back() {
         // A call says why, and what to do; nothing of the server is on offer meanwhile.
         let session = session(&dev, "diary").await;
         let answer = session.call("count", json!({"id": "shut"})).await;
-        assert!(answer.to_string().contains("requires_reauth"), "{code}: {answer}");
+        assert!(text_of(&answer).contains("authorised again"), "{code}: {answer}");
         let listed = session.request("tools/list", json!({})).await;
         assert!(listed["error"].is_object(), "{code}: {listed}");
 
