@@ -100,4 +100,4 @@ impl HttpClient for EgressClient {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

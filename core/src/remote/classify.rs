@@ -58,18 +58,18 @@ pub(super) fn of_failure(failure: &HttpFailure, has_head: bool) -> Trouble {
         HttpFailure::Reset(_) | HttpFailure::Cut(_) | HttpFailure::TimedOut => {
             (true, "check that the server, and what stands before it, keeps running")
         }
-        HttpFailure::Tls(_) | HttpFailure::Certificate(_) => {
-            (false, "check the server's certificate, or add its authority to those trusted here")
-        }
+        HttpFailure::Tls(_) => (false, "check that the server speaks TLS at this address"),
         HttpFailure::TooLarge { .. } => (false, "ask the server for less at a time"),
-        HttpFailure::Forbidden { .. } => (false, "have the operator of this satellite allow it"),
+        // Their own words end with what to do.
+        HttpFailure::Certificate(_) | HttpFailure::Forbidden { .. } => (false, ""),
         HttpFailure::Malformed(_) | HttpFailure::Other(_) => {
             (false, "check the address, and any proxy on the way to it")
         }
     };
     let fault = if passes { Fault::Unreachable } else { Fault::Broken };
+    let message = if next.is_empty() { failure.to_string() } else { format!("{failure}; {next}") };
     Trouble {
-        failure: Failure::new(fault, format!("{failure}; {next}")),
+        failure: Failure::new(fault, message),
         may_have_run: has_head || !failure.has_no_side_effects(),
         passes,
         blames_endpoint: passes,
@@ -152,6 +152,7 @@ mod tests {
             assert_eq!(found, (fault, may_have_run), "{failure}");
             assert_eq!(trouble.passes, fault == Unreachable, "{failure}");
             assert!(of_failure(&failure, true).may_have_run, "{failure}");
+            assert!(!trouble.failure.message.ends_with("; "), "{failure}");
         }
     }
 

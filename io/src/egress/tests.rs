@@ -5,8 +5,8 @@ mod answers;
 mod proxies;
 mod reach;
 mod redirects;
-mod server;
-mod tls;
+pub(crate) mod server;
+pub(crate) mod tls;
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,7 +20,7 @@ use super::*;
 use crate::http_client::{Looking, Lookup, read_whole};
 
 /// The address that stands for the public Internet.
-const LISTED: &str = "127.0.0.1";
+pub(crate) const LISTED: &str = "127.0.0.1";
 
 fn rules(allow: &[&str]) -> Rules {
     Rules {
@@ -30,7 +30,8 @@ fn rules(allow: &[&str]) -> Rules {
     }
 }
 
-fn options() -> EgressOptions {
+/// What reaches [`LISTED`] alone, and takes every name for it.
+pub(crate) fn options() -> EgressOptions {
     EgressOptions {
         rules: rules(&[LISTED]),
         client: resolving(Answers::always(&[LISTED])),

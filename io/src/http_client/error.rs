@@ -141,7 +141,7 @@ fn tls(error: &rustls::Error) -> HttpFailure {
         CertificateError::UnknownIssuer => String::from(
             "its issuer is unknown: name a file with the issuer's certificate in SATELLITE_CA_FILE",
         ),
-        other => other.to_string(),
+        other => format!("{other}: have the server's operator look at it"),
     })
 }
 

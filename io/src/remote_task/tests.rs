@@ -1,8 +1,9 @@
-//! Real exchanges with a scripted server on loopback.
+//! Real exchanges with a scripted server on loopback, through the client of egress.
 
 mod bad_input;
 mod good;
 mod legacy;
+mod reach;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -30,7 +31,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::*;
-use crate::http_client::{ClientOptions, ReqwestClient};
+use crate::egress::{EgressClient, EgressOptions};
 use crate::relays::{NewCall, PendingCall, RelayHandle, relay_channel};
 
 /// Longer than anything here takes, so that a test that hangs ends.
@@ -179,7 +180,16 @@ impl World {
     }
 
     fn with(spec: RemoteSpec, seen: Arc<Mutex<Vec<Seen>>>, tokens: Tokens) -> World {
-        let client = ReqwestClient::new(&ClientOptions::default()).unwrap();
+        World::through(crate::egress::tests::options(), spec, seen, tokens)
+    }
+
+    fn through(
+        options: EgressOptions,
+        spec: RemoteSpec,
+        seen: Arc<Mutex<Vec<Seen>>>,
+        tokens: Tokens,
+    ) -> World {
+        let client = EgressClient::new(options).unwrap();
         let (handle, inbox) = relay_channel();
         let (told, reports) = mpsc::unbounded_channel();
         let key = InstanceKey { team: "t".into(), installation: "i".into(), user: "u".into() };
@@ -211,8 +221,12 @@ impl World {
     }
 
     async fn failed(&mut self) -> Fault {
+        self.failure().await.fault
+    }
+
+    async fn failure(&mut self) -> Failure {
         self.report(|report| match report {
-            Report::Failed(failure) => Some(failure.fault),
+            Report::Failed(failure) => Some(failure.clone()),
             _ => None,
         })
         .await
@@ -260,8 +274,13 @@ fn on(
 }
 
 fn unreached(outcome: &CallOutcome) -> Option<Fault> {
+    refusal(outcome).map(|failure| failure.fault)
+}
+
+/// Why a call was never sent.
+fn refusal(outcome: &CallOutcome) -> Option<&Failure> {
     match outcome {
-        CallOutcome::RejectedBeforeSend(Rejection::Unreached(failure)) => Some(failure.fault),
+        CallOutcome::RejectedBeforeSend(Rejection::Unreached(failure)) => Some(failure),
         _ => None,
     }
 }

@@ -12,13 +12,13 @@ use tokio_rustls::TlsAcceptor;
 
 /// Which certificate a server shows; both are for `mcp.example.com`, `localhost` and 127.0.0.1.
 #[derive(Clone, Copy)]
-pub(super) enum Shows {
+pub(crate) enum Shows {
     Valid,
     Expired,
 }
 
-pub(super) struct Server {
-    pub(super) port: u16,
+pub(crate) struct Server {
+    pub(crate) port: u16,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
@@ -30,7 +30,7 @@ impl Server {
         Server::on(listener, None, answer)
     }
 
-    pub(super) async fn with_tls(
+    pub(crate) async fn with_tls(
         shows: Shows,
         answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static,
     ) -> Self {
@@ -66,7 +66,7 @@ impl Server {
     }
 
     /// The heads of the requests so far, with what followed them.
-    pub(super) fn seen(&self) -> Vec<String> {
+    pub(crate) fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }
 
@@ -132,7 +132,7 @@ pub(super) fn ok(body: &str) -> Vec<u8> {
 }
 
 /// A redirect.
-pub(super) fn redirect(status: u16, location: &str) -> Vec<u8> {
+pub(crate) fn redirect(status: u16, location: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status} Elsewhere\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n")
         .into_bytes()
 }

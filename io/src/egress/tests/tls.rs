@@ -16,7 +16,8 @@ pub(super) fn authority() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/egress/tests/certificates/authority.pem")
 }
 
-pub(super) fn trusting() -> EgressOptions {
+/// What trusts the authority of the servers here.
+pub(crate) fn trusting() -> EgressOptions {
     let client = ClientOptions { ca_file: Some(authority()), ..options().client };
     EgressOptions { client, ..options() }
 }

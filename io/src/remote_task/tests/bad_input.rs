@@ -6,6 +6,15 @@ async fn outcome_of(reply: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> C
     World::ready(on("tools/call", reply)).await.call().await
 }
 
+/// An event stream of comments without end.
+fn comments() -> Response {
+    let comments = stream::unfold((), |()| async {
+        sleep(Duration::from_millis(5)).await;
+        Some((Ok::<_, Infallible>(Bytes::from_static(b": wait\n\n")), ()))
+    });
+    typed("text/event-stream", Body::from_stream(comments))
+}
+
 fn cut() -> std::io::Error {
     std::io::Error::other("cut")
 }
@@ -13,7 +22,7 @@ fn cut() -> std::io::Error {
 #[tokio::test]
 async fn an_answer_that_cannot_be_used_leaves_the_outcome_unknown() {
     type Answer = fn(&Seen) -> Response;
-    let answers: [(&str, Answer); 7] = [
+    let answers: [(&str, Answer); 10] = [
         ("HTML", |_| typed("text/html", "<html>please wait</html>")),
         ("half a JSON", |seen| {
             let body = rpc(seen, &json!({"x": 1}));
@@ -21,6 +30,16 @@ async fn an_answer_that_cannot_be_used_leaves_the_outcome_unknown() {
         }),
         ("a wrong id", |_| {
             typed("application/json", r#"{"jsonrpc":"2.0","id":"other","result":{}}"#)
+        }),
+        ("a gzip bomb", |_| {
+            let headers = [("content-type", "application/json"), ("content-encoding", "gzip")];
+            (headers, "\u{1f}\u{8b}\u{8}").into_response()
+        }),
+        ("a gzip bomb that does not say so", |_| typed("application/json", "\u{1f}\u{8b}\u{8}")),
+        ("arrays in arrays", |seen| {
+            let deep = "[".repeat(100_000);
+            let id = &seen.message["id"];
+            typed("application/json", format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{deep}"#))
         }),
         ("nothing", |_| StatusCode::OK.into_response()),
         ("202", |_| StatusCode::ACCEPTED.into_response()),
@@ -63,16 +82,7 @@ async fn a_hundred_megabytes_are_not_taken() {
 #[tokio::test]
 async fn a_server_that_never_answers_is_told_that_nobody_waits() {
     type Answer = fn(&Seen) -> Reply;
-    let answers: [Answer; 2] = [
-        |_| Reply::Never,
-        |_| {
-            let comments = stream::unfold((), |()| async {
-                sleep(Duration::from_millis(5)).await;
-                Some((Ok::<_, Infallible>(Bytes::from_static(b": wait\n\n")), ()))
-            });
-            Reply::Now(typed("text/event-stream", Body::from_stream(comments)))
-        },
-    ];
+    let answers: [Answer; 2] = [|_| Reply::Never, |_| Reply::Now(comments())];
     for answer in answers {
         let world = World::ready(on("tools/call", answer)).await;
         let outcome = world.begin(300, true).outcome().await;
@@ -95,7 +105,7 @@ async fn a_401_on_calls_only_and_a_403_on_the_list_need_the_user() {
 
 #[tokio::test]
 async fn a_429_is_waited_out_where_its_time_is_short_and_told_where_it_is_long() {
-    for value in ["0", "1", "Thu, 01 Jan 1970 00:00:01 GMT", "soon"] {
+    for value in ["0", "1", "Thu, 01 Jan 1970 00:00:01 GMT", "soon", "-5", "9e9"] {
         let refused = Mutex::new(false);
         let outcome = outcome_of(move |seen| {
             let was_refused = std::mem::replace(&mut *refused.lock().unwrap(), true);
@@ -107,28 +117,15 @@ async fn a_429_is_waited_out_where_its_time_is_short_and_told_where_it_is_long()
         .await;
         assert!(matches!(outcome, CallOutcome::Result(_)), "{value}: {outcome:?}");
     }
-    let outcome = outcome_of(|_| {
-        let headers = [("retry-after", "3600")];
-        Reply::Now((StatusCode::SERVICE_UNAVAILABLE, headers).into_response())
-    })
-    .await;
-    let CallOutcome::RejectedBeforeSend(Rejection::Unreached(failure)) = outcome else {
-        panic!("{outcome:?}")
-    };
-    assert_eq!((failure.fault, failure.retry_after_ms), (Fault::Unreachable, Some(300_000)));
-}
-
-#[tokio::test]
-async fn a_redirect_is_not_followed_and_its_target_sees_nothing() {
-    let (other, seen) = listen(Arc::new(|_: &Seen| None)).await;
-    let target = format!("http://{other}/mcp");
-    let outcome = outcome_of(move |_| {
-        let headers = [("location", target.clone())];
-        Reply::Now((StatusCode::TEMPORARY_REDIRECT, headers).into_response())
-    })
-    .await;
-    assert_eq!(unreached(&outcome), Some(Fault::Broken));
-    assert!(seen.lock().unwrap().is_empty());
+    for value in ["3600", "Fri, 02 Jan 1970 00:00:00 GMT"] {
+        let outcome = outcome_of(move |_| {
+            let headers = [("retry-after", value)];
+            Reply::Now((StatusCode::SERVICE_UNAVAILABLE, headers).into_response())
+        })
+        .await;
+        let failure = refusal(&outcome).unwrap_or_else(|| panic!("{value}: {outcome:?}"));
+        assert_eq!((failure.fault, failure.retry_after_ms), (Fault::Unreachable, Some(300_000)));
+    }
 }
 
 #[tokio::test]
@@ -138,4 +135,48 @@ async fn a_handshake_that_is_none_is_a_broken_server() {
     assert_eq!(world.failed().await, Fault::Broken);
     let outcome = world.begin(1_000, false).outcome().await;
     assert!(matches!(outcome, CallOutcome::RejectedBeforeSend(Rejection::NotReady)), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_never_answered_is_given_up() {
+    type Answer = fn(&Seen) -> Option<Reply>;
+    let answers: [(Transport, Answer); 2] = [
+        (Transport::Http, |_| Some(Reply::Never)),
+        // The older form waits to be told where to send anything at all.
+        (Transport::Sse, |_| Some(Reply::Now(comments()))),
+    ];
+    for (transport, answer) in answers {
+        let (address, seen) = listen(Arc::new(answer)).await;
+        let spec = RemoteSpec { transport, handshake_timeout_ms: 300, ..spec(address) };
+        let mut world = World::with(spec, seen, Tokens::default());
+        let failure = world.failure().await;
+        assert_eq!(failure.fault, Fault::Unreachable, "{transport:?}");
+        assert!(failure.message.contains("in time; check"), "{}", failure.message);
+    }
+}
+
+#[tokio::test]
+async fn tools_that_change_during_a_call_are_asked_for_and_the_call_is_answered() {
+    let has_changed = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let changes = Arc::clone(&has_changed);
+    let mut world = World::ready(move |seen| {
+        let is_changed = || changes.load(std::sync::atomic::Ordering::Relaxed);
+        match seen.rpc() {
+            "tools/list" if is_changed() => {
+                let tools = json!({"tools": [{"name": "a:b"}, {"name": "grown"}]});
+                Some(Reply::Now(answer(seen, &tools)))
+            }
+            "tools/call" => {
+                changes.store(true, std::sync::atomic::Ordering::Relaxed);
+                let note = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"});
+                let body = rpc(seen, &json!({}));
+                let events = format!("data: {note}\n\ndata: {body}\n\n");
+                Some(Reply::Now(typed("text/event-stream", events)))
+            }
+            _ => None,
+        }
+    })
+    .await;
+    assert!(matches!(world.call().await, CallOutcome::Result(_)));
+    assert_eq!(world.listed().await, 2);
 }
