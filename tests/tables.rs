@@ -3,6 +3,8 @@
 //! Each state is reached by events alone, as it would be in life. `BLESS=1` writes the files anew;
 //! a change to one is a change of behaviour.
 
+#[path = "tables/bad_remotes.rs"]
+mod bad_remotes;
 #[path = "tables/events.rs"]
 mod events;
 #[path = "tables/instance.rs"]
