@@ -1,6 +1,7 @@
 //! The reader of URLs, of the operator's list, and of redirects.
 
-use satellite_core::egress::{AllowList, Class, Host, Rules, Target, Trail};
+use satellite_core::egress::{AllowList, Class, Host, Rules, Step, Target, Trail};
+use satellite_core::limits::EGRESS_REDIRECTS_MAX;
 
 /// Reads the first line as a URL, the second as a redirect from there, the third as a list.
 ///
@@ -24,11 +25,26 @@ pub fn run(data: &[u8]) {
         assert_eq!(Class::of(*address), Class::Public, "{form}");
     }
     for reads in [true, false] {
-        let mut trail = Trail::new(target.clone());
-        if trail.answered(&rules, reads, 307, Some(location)).is_ok() {
-            let next = trail.current();
-            assert!(next.is_same_origin(&target) || (reads && trail.is_off_origin()), "{location}");
-            assert!(next.is_https() || !target.is_https(), "{location}");
+        for status in [301, 302, 303, 307, 308] {
+            follow(&rules, &target, reads, status, location);
         }
+    }
+}
+
+/// Goes where a server points to, again and again, with and without the way there being allowed.
+fn follow(rules: &Rules, first: &Target, reads: bool, status: u16, location: &str) {
+    let mut trail = Trail::new(first.clone());
+    let mut was_off = false;
+    for taken in 0.. {
+        let Ok(step) = trail.answered(rules, reads, status, Some(location)) else { return };
+        assert_eq!(step, Step::Onward, "{location}");
+        assert!(taken < EGRESS_REDIRECTS_MAX, "{location}");
+        let next = trail.current();
+        assert!(next.is_same_origin(first) || (reads && trail.is_off_origin()), "{location}");
+        assert!(next.is_https() || !first.is_https(), "{location}");
+        assert!(rules.judge(next).is_ok(), "{location}");
+        assert!(reads || matches!(status, 307 | 308), "{location}");
+        assert!(trail.is_off_origin() || !was_off, "{location}");
+        was_off = trail.is_off_origin();
     }
 }

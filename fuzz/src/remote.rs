@@ -21,8 +21,8 @@ const LINES_MAX: usize = 400;
 /// Plays a script, a line at a time. Its first letter says what happens:
 ///
 /// `c` a call, `r` one that may be repeated, `x` the last one is taken back, `g` the oldest
-/// exchange is answered as it should be, `h` the newest gets a head (status, then the content's
-/// type), `d` and a piece of body (`~` is a line end, `#` the request's id), `e` and ends, `f` the
+/// exchange is answered as it should be, `h` the newest gets a head (status, then what stands in
+/// its headers), `d` and a piece of body (`~` is a line end, `#` the request's id), `e` and ends, `f` the
 /// newest fails, `t` a token, `w` time passes, `l` `p` `R` `C` relist, probe, reconnect, close.
 ///
 /// # Panics
@@ -182,10 +182,13 @@ impl World {
             Some(b's') => b"text/event-stream",
             _ => kind,
         };
-        let mut headers = vec![("content-type", kind), ("retry-after", kind)];
+        let mut headers =
+            vec![("content-type", kind), ("retry-after", kind), ("www-authenticate", kind)];
         if status.is_multiple_of(2) {
             headers.push(("mcp-session-id", b"s"));
         }
+        // One that is no id counts as none.
+        headers.push(("mcp-session-id", rest));
         let exchange = self.open[at].exchange;
         self.event(Event::Head { exchange, head: Head::new(status, headers) });
     }

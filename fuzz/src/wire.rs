@@ -4,6 +4,8 @@ use std::fmt::Debug;
 
 use satellite_core::backend::processes::reported;
 use satellite_core::backend::registration_token::{self as token, Claims};
+use satellite_core::instance::{Launch, Spec};
+use satellite_core::limits::{ENDPOINTS_MAX, Settings};
 use satellite_core::secret::Secret;
 use satellite_core::time::Timestamp;
 use satellite_core::wire::command::{CommandResult, PollReply};
@@ -130,6 +132,14 @@ fn configuration(data: &[u8]) {
     assert_eq!(again.rejected, []);
     for (before, after) in read.servers.iter().zip(&again.servers) {
         assert_eq!(before.launch, after.launch);
+    }
+    let settings = Settings::default();
+    for spec in read.servers.iter().filter_map(|it| Spec::from_configuration(it, &settings)) {
+        if let Ok(Launch::Remote(remote)) = spec.launch {
+            assert!((1..=ENDPOINTS_MAX).contains(&remote.endpoints.len()));
+            // What an address asks for may be secret.
+            assert!(remote.endpoints.iter().all(|it| !it.contains(['?', '#'])));
+        }
     }
 }
 
