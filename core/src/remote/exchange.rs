@@ -55,8 +55,14 @@ pub(super) enum Reading {
     Head,
     /// One JSON text.
     Json(Vec<u8>),
-    /// The body of a refusal: it may hold the answer to the request. If not, this is why there is none.
-    Refusal(Vec<u8>, Trouble),
+    /// The body of a refusal: it may hold the answer to the request. If not, this is why there is
+    /// none.
+    Refusal {
+        body: Vec<u8>,
+        trouble: Trouble,
+        /// The session that may be what is wrong.
+        session: Option<u64>,
+    },
     /// An event stream.
     Events(sse::Events),
     /// Nothing more of it.

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use serde::Deserialize;
+
 use super::classify::{Trouble, of_content, of_failure, of_status};
 use super::exchange::{Carries, Reading};
 use super::failure::Fault;
@@ -11,7 +13,7 @@ use super::peer::Peer;
 use super::session::Form;
 use super::{Effect, ExchangeId};
 use crate::http::HttpFailure;
-use crate::json::{Message, Parsed, parse};
+use crate::json::{Answer, Message, Parsed, parse};
 use crate::limits::{MESSAGE_MAX_BYTES, REMOTE_REFUSAL_MAX_BYTES};
 use crate::sse;
 use crate::time::Timestamp;
@@ -145,9 +147,13 @@ impl Peer {
         } else {
             self.endpoint_answered(now, id, endpoint);
         }
-        let has_session = self.exchanges.get(&id).is_some_and(|exchange| exchange.has_session);
+        let exchange = self.exchanges.get(&id).filter(|exchange| exchange.has_session);
+        let session = exchange.map(|exchange| exchange.epoch);
         match head.status {
-            404 if has_session => return self.session_unknown(now, id, number, out),
+            404 if session.is_some() => {
+                self.abort(now, id, out);
+                return self.session_unknown(now, session, number, out);
+            }
             401 | 403 => return self.unauthorised(now, id, number, head, out),
             // Whatever else it says, a time-out or a conflict may have come after the deed.
             400..500 if head.is_challenge && !trouble.may_have_run => {
@@ -159,7 +165,8 @@ impl Peer {
         let is_request =
             self.messages.get(number).is_some_and(|message| message.what.request().is_some());
         if is_request && head.content == Content::Json {
-            exchange.reading = Reading::Refusal(Vec::new(), trouble);
+            let session = session.filter(|_| head.status == 400);
+            exchange.reading = Reading::Refusal { body: Vec::new(), trouble, session };
             return;
         }
         self.abort(now, id, out);
@@ -188,7 +195,7 @@ impl Peer {
         match &mut exchange.reading {
             Reading::Head => return Verdict::Refused(Refusal::IllegalTransition),
             Reading::Nothing => return Verdict::Ignored("of no interest"),
-            Reading::Refusal(body, _) => {
+            Reading::Refusal { body, .. } => {
                 let room = REMOTE_REFUSAL_MAX_BYTES.saturating_sub(body.len());
                 body.extend_from_slice(bytes.get(..bytes.len().min(room)).unwrap_or_default());
             }
@@ -342,7 +349,10 @@ impl Peer {
                     "the server's answer holds none to the request; look into the server's own log";
                 self.failed(now, number, Trouble::broken(what), out);
             }
-            Reading::Refusal(body, trouble) => {
+            Reading::Refusal { body, trouble, session } => {
+                if session.is_some_and(|session| self.may_be_unknown(session, number, &body)) {
+                    return self.session_unknown(now, session, number, out);
+                }
                 let request = self.messages.get(number).and_then(|it| it.what.request());
                 if request.is_some_and(|request| answers(&body, request)) {
                     self.hear(now, carries, &body, out);
@@ -354,6 +364,13 @@ impl Peer {
             }
             Reading::Head | Reading::Nothing => {}
         }
+    }
+
+    /// Whether a message was refused for the sake of its session, which the server knew before.
+    fn may_be_unknown(&self, session: u64, number: u64, body: &[u8]) -> bool {
+        let was_known = session != self.session.epoch || self.session.is_proven;
+        let message = self.messages.get(number);
+        was_known && message.is_some_and(|it| !it.has_new_session) && is_of_transport(body)
     }
 
     /// The stream of an answer is over before the answer came.
@@ -404,6 +421,24 @@ impl Peer {
             }
         }
         Verdict::Handled
+    }
+}
+
+/// The code with which servers made after the protocol's own example answer a session that they do
+/// not know, under status 400.
+const CODE_NO_SESSION: i64 = -32_000;
+
+/// Whether `body` says that a message did not get past the transport.
+fn is_of_transport(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Code {
+        code: i64,
+    }
+    match parse(body) {
+        Ok(Parsed::Single(Message::Response { answer: Answer::Error(error), .. })) => {
+            serde_json::from_str(error.get()).is_ok_and(|Code { code }| code == CODE_NO_SESSION)
+        }
+        _ => false,
     }
 }
 

@@ -208,12 +208,10 @@ impl Peer {
     pub(super) fn session_unknown(
         &mut self,
         now: Timestamp,
-        exchange: ExchangeId,
+        epoch: Option<u64>,
         number: u64,
         out: &mut Vec<Effect>,
     ) {
-        let epoch = self.exchanges.get(&exchange).map(|exchange| exchange.epoch);
-        self.abort(now, exchange, out);
         let mut is_useless = false;
         if epoch == Some(self.session.epoch) && self.session.stage == Stage::Open {
             is_useless = !self.session.is_proven;

@@ -31,6 +31,38 @@ fn a_forgotten_session_is_begun_anew_once_for_all_calls() {
 }
 
 #[test]
+fn a_session_that_is_not_known_under_status_400_is_begun_anew_once() {
+    let refused = |bench: &mut Bench, sent: &Sent, code: i64| {
+        let body = json!({"jsonrpc": "2.0", "id": sent.body["id"],
+            "error": {"code": code, "message": "no"}});
+        bench.answer(sent, 400, JSON, &body.to_string());
+    };
+    let mut bench = Bench::ready(Some("s1"));
+    bench.call(1, false);
+    let sent = bench.sent("tools/call");
+    refused(&mut bench, &sent, -32_000);
+    bench.greet(Some("s2"));
+    let sent = bench.sent("tools/call");
+    assert_eq!(sent.header("mcp-session-id"), Some("s2"));
+    bench.result(&sent);
+    assert!(matches!(bench.outcome(), CallOutcome::Result(_)));
+
+    // One that is refused for another reason is answered so.
+    bench.call(2, false);
+    let sent = bench.sent("tools/call");
+    refused(&mut bench, &sent, -32_602);
+    assert!(matches!(bench.outcome(), CallOutcome::Error(_)));
+    assert!(bench.take(|sent| sent.rpc() == "initialize").is_empty());
+    bench.call(3, false);
+    let sent = bench.sent("tools/call");
+    refused(&mut bench, &sent, -32_000);
+    bench.greet(Some("s3"));
+    let sent = bench.sent("tools/call");
+    refused(&mut bench, &sent, -32_000);
+    assert!(matches!(bench.outcome(), CallOutcome::Error(_)));
+}
+
+#[test]
 fn a_server_that_forgets_every_session_is_asked_twice() {
     let mut bench = Bench::ready(Some("s1"));
     bench.call(1, true);
