@@ -17,7 +17,7 @@ const TABLES: [(Lifecycle, &str); 3] = [
 
 /// What a table says and no world brings about, by events that a state has in common, with the
 /// reason. A run that meets one of them nevertheless proves the reason wrong.
-const OUT_OF_REACH: [(Lifecycle, &str, &[&str], &str); 17] = [
+const OUT_OF_REACH: [(Lifecycle, &str, &[&str], &str); 18] = [
     (Lifecycle::Link, "idle", &["drain requested"], "a daemon's first event is its start"),
     (Lifecycle::Link, "storing", &["drain requested"], WRITTEN_AT_ONCE),
     (Lifecycle::Link, "verifying", &["stored", "not stored"], WRITTEN_AT_ONCE),
@@ -38,6 +38,7 @@ const OUT_OF_REACH: [(Lifecycle, &str, &[&str], &str); 17] = [
     (Lifecycle::Instance, "discovering", &["probed"], "a health check asks online processes only"),
     (Lifecycle::Instance, "connecting", &["used"], "a relay carries no call before its handshake"),
     (Lifecycle::Instance, "discovering", &["spawned"], "told before the relay begins to greet"),
+    (Lifecycle::Instance, "online", &["spawned"], "told before the relay begins to greet"),
     (Lifecycle::Instance, "online", &["unusable"], "later lists that fail are reported as stale"),
     (
         Lifecycle::Server,

@@ -122,6 +122,12 @@ impl Control {
             match effect {
                 link::Effect::Send { request, http } => out.push(Effect::Send { request, http }),
                 link::Effect::Store(credentials) => {
+                    if self.journal.failure().is_some() {
+                        // It may hold what was for another pairing still: a daemon that finds it
+                        // beside these credentials would send that under them.
+                        self.journal.sync();
+                        self.flush_journal(now, out);
+                    }
                     out.push(Effect::Persist(Record::Credentials(credentials)));
                 }
                 link::Effect::Forget => out.push(Effect::Persist(Record::Unpaired)),

@@ -220,3 +220,34 @@ fn a_power_cut_before_the_first_batch_of_a_daemon_is_told_though_the_one_before_
     let world = World::start_at(world.now, start(&world.journal[..world.synced], "second"));
     assert!(String::from_utf8_lossy(&world.journal).contains("power_loss"));
 }
+
+#[test]
+fn what_an_ended_pairing_left_is_replaced_before_the_next_one_is_on_disk() {
+    let mut world = World::configured(&server("i", "node"));
+    world.online();
+    world.later(4 * SECOND);
+    let journal = world.journal.clone();
+    let (_, left) = world.unanswered(Channel::Events);
+    let start = Start {
+        registration_token: Some(Secret::new(
+            "deploystack_satellite_global_eyJhbGciOiJIUzI1NiJ9.e30.c2ln",
+        )),
+        journal: journal.clone(),
+        ..Start::default()
+    };
+    let mut world = World::start_on(world.now, start, true, journal);
+    world.is_full = false;
+    world.answer(Channel::Pairing, 200, r#"{"status":"ok"}"#);
+    assert!(world.persisted.is_empty(), "{:?}", world.persisted);
+    world.answer(
+        Channel::Pairing,
+        200,
+        r#"{"success":true,"message":"ok","satellite":{"id":"sat_2","name":"edge-satellite-01",
+        "satellite_type":"global","team_id":null,"status":"inactive","api_key":"key"}}"#,
+    );
+    assert_eq!(world.persisted, ["credentials"]);
+    let journal = String::from_utf8(world.journal).unwrap();
+    assert!(left.contains("mcp.server.started"), "{left}");
+    assert!(!journal.contains("mcp.server.started"), "{journal}");
+    assert!(journal.contains("unpaired"), "{journal}");
+}
