@@ -20,6 +20,10 @@ use super::error::{Stage, classify, classify_pooled};
 use super::proxy::{Proxies, ProxyVariables};
 use super::roots::tls_configuration;
 
+/// Connections kept for an origin's next requests. With fewer than it has clients at once, each
+/// burst would open some of them anew.
+const IDLE_MAX: usize = 128;
+
 /// How connections are made.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
@@ -66,7 +70,7 @@ impl PooledClient {
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(90))
-            .pool_max_idle_per_host(32)
+            .pool_max_idle_per_host(IDLE_MAX)
             .http1_max_headers(limits::HTTP_HEADERS_MAX)
             .http1_max_buf_size(limits::HTTP_HEAD_MAX_BYTES)
             .http2_max_header_list_size(head_max_bytes)
