@@ -10,6 +10,7 @@ pub mod challenge;
 pub mod client;
 mod endpoint;
 pub mod issuer;
+pub mod pace;
 pub mod refresh;
 pub mod resource;
 pub mod token;

@@ -10,15 +10,17 @@
 mod connecting;
 mod discovery;
 mod outbound;
-mod pace;
 mod renewal;
 mod seal;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use satellite_core::backend::oauth::pace::Pace;
 use satellite_core::egress::Rules;
+use satellite_core::id::SatelliteId;
 use satellite_core::secret::Secret;
+use satellite_core::time::Timestamp;
 use tokio::sync::Notify;
 
 pub(super) use connecting::{Begun, Obstacle};
@@ -26,7 +28,6 @@ pub use outbound::{Fetch, Reply};
 pub(super) use renewal::Lookup;
 
 use super::store::StoreError;
-use pace::Pace;
 use seal::Sealer;
 
 /// What a Backend needs in order to connect users to remotes.
@@ -52,7 +53,7 @@ pub(super) struct Oauth {
     outbound: Arc<dyn Fetch>,
     rules: Rules,
     renewed: Notify,
-    pub(super) pace: Pace,
+    pace: Mutex<Pace>,
 }
 
 impl Oauth {
@@ -62,7 +63,12 @@ impl Oauth {
             outbound: settings.outbound,
             rules: settings.rules,
             renewed: Notify::new(),
-            pace: Pace::default(),
+            pace: Mutex::default(),
         })
+    }
+
+    /// Lets a satellite ask for a token, or says after how many seconds it may.
+    pub(super) fn admit(&self, who: &SatelliteId, now: Timestamp) -> Result<(), u64> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner).take(who, now)
     }
 }

@@ -48,7 +48,7 @@ pub(super) async fn retrieve(
         Failure::new(StatusCode::NOT_FOUND, body)
     };
     if let Some(oauth) = &backend.oauth
-        && let Err(seconds) = oauth.pace.take(&satellite.id, backend.clock.now())
+        && let Err(seconds) = oauth.admit(&satellite.id, backend.clock.now())
     {
         let body = ErrorBody::new("rate limit (429)")
             .with_message("a satellite may ask for 100 tokens a minute");
