@@ -7,6 +7,7 @@
 mod answer;
 
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -198,10 +199,8 @@ impl Tokens {
         fetch.retry_at = None;
         let refused = fetch.refused.as_ref();
         let wanted = TokensRequest {
-            installation_id: key.installation.clone(),
-            user_id: key.user.clone(),
-            team_id: key.team.clone(),
             refused_token_sha256: refused.map(|token| sha256_hex(token.expose().as_bytes())),
+            ..asked_for(key)
         };
         out.push(Effect::Fetch { request, wanted });
     }
@@ -221,13 +220,11 @@ impl Tokens {
         let id = self.next_id();
         let Some(entry) = self.entries.get_mut(&key) else { return Verdict::Ignored("late") };
         let Some(fetch) = entry.fetch.as_mut() else { return Verdict::Ignored("late") };
-        let outcome = match answer::read(answer, now) {
+        let outcome = match answer::read(&asked_for(&key), answer, now) {
             Answer::Token { token, .. } if fetch.refused.as_ref() == Some(&token) => {
-                Err(Failure::new(
-                    Fault::AuthorisationNeeded,
-                    "the server refuses the user's access: connect again, with `satellite server \
-                     connect`",
-                ))
+                let next = asked_for(&key).advice();
+                let message = format!("the server refuses the user's access. {next}");
+                Err(Failure::new(Fault::AuthorisationNeeded, message))
             }
             Answer::Token { token, token_type, expires_at } => {
                 let token = AccessToken { id, token_type, token, expires_at };
@@ -329,6 +326,16 @@ impl Machine for Tokens {
     fn next_deadline(&self) -> Option<Deadline> {
         let waits = self.entries.values().filter_map(|entry| entry.fetch.as_ref()?.retry_at);
         waits.min().map(|at| Deadline::new(at, "fetch of a token"))
+    }
+}
+
+/// What the Backend is asked for the token of an instance's user.
+fn asked_for(key: &InstanceKey) -> TokensRequest {
+    TokensRequest {
+        installation_id: key.installation.clone(),
+        user_id: key.user.clone(),
+        team_id: key.team.clone(),
+        refused_token_sha256: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the Backend says when it is asked for a token.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 
 use crate::backoff::retry_after;
 use crate::http::{HttpAnswer, HttpFailure};
@@ -10,7 +10,7 @@ use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::wire::decode;
 use crate::wire::error::ErrorBody;
-use crate::wire::tokens::Tokens;
+use crate::wire::tokens::{Tokens, TokensRequest};
 
 /// What an answer means.
 #[derive(Debug)]
@@ -23,7 +23,11 @@ pub(super) enum Answer {
     Later { message: String, wait_ms: Option<u64> },
 }
 
-pub(super) fn read(answer: Result<HttpAnswer, HttpFailure>, now: Timestamp) -> Answer {
+pub(super) fn read(
+    wanted: &TokensRequest,
+    answer: Result<HttpAnswer, HttpFailure>,
+    now: Timestamp,
+) -> Answer {
     let answer = match answer {
         Ok(answer) => answer,
         Err(failure) => {
@@ -36,7 +40,7 @@ pub(super) fn read(answer: Result<HttpAnswer, HttpFailure>, now: Timestamp) -> A
     }
     let error = ErrorBody::read(answer.status, &answer.body);
     match answer.status {
-        404 => Answer::No(Failure::new(Fault::AuthorisationNeeded, needed(&error))),
+        404 => Answer::No(Failure::new(Fault::AuthorisationNeeded, needed(wanted, &error))),
         // A pairing that is void is for the link to find out, which knows what to do about it.
         401 | 408 | 425 | 429 | 500..=599 => Answer::Later {
             message: format!("the Backend gave no token: {error}"),
@@ -74,9 +78,9 @@ fn token(answer: &HttpAnswer) -> Answer {
 }
 
 /// What the user is told: the Backend's own words, or where to ask.
-fn needed(error: &ErrorBody) -> String {
-    const ASK: &str = "Ask for a link with `satellite server connect` and open it.";
+fn needed(wanted: &TokensRequest, error: &ErrorBody) -> String {
     let what = error.message.as_deref().unwrap_or("the user has not connected to this server");
     let what = what.trim_end_matches('.');
-    format!("{what}. {}", error.instructions.as_deref().unwrap_or(ASK)).to_string()
+    let next = error.instructions.clone().unwrap_or_else(|| wanted.advice());
+    format!("{what}. {next}")
 }

@@ -1,5 +1,6 @@
 //! Tokens a satellite fetches from the Backend for servers that want OAuth, and for GitHub.
 
+use alloc::format;
 use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,16 @@ pub struct TokensRequest {
     /// gives another if it can. An addition; Backends that do not know it ignore it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_token_sha256: Option<String>,
+}
+
+impl TokensRequest {
+    /// What the user is told who has to connect: which page to open.
+    pub fn advice(&self) -> String {
+        format!(
+            "Open the page that `satellite server connect {} --team {} --user {}` prints.",
+            self.installation_id, self.team_id, self.user_id
+        )
+    }
 }
 
 /// The reply of `tokens/status`; 200 with `exists: false` when there is no token.

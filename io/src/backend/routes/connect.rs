@@ -95,14 +95,15 @@ async fn finish(
     let whose = backend.finish(oauth, &query, cookie.map(Secret::expose)).await?;
     let named = Named::find(backend, &whose).await?;
     Ok(Page::new(StatusCode::OK, "Connected")
-        .line(format!("{} may be used for {}.", named.server, named.user))
-        .line("You can close this page; the server comes back by itself."))
+        .line(format!("{} is connected, for the user {}.", named.server, named.user))
+        .line("It comes back by itself within seconds. You can close this page."))
 }
 
 /// Goes on by a link, which any browser follows, and by `Refresh`, which most follow at once. A
 /// redirect of the form itself would need the other origin in this page's policy.
 fn lead_on(backend: &Backend, begun: &Begun) -> Response {
-    let page = Page::new(StatusCode::OK, "Continue at the authorisation server")
+    let page = Page::new(StatusCode::OK, "Sign in at the server")
+        .line("You are being sent there. If nothing happens, go on by yourself:")
         .link(&Link { text: "Continue", address: &begun.address });
     let mut response = page.into_response();
     if let Ok(refresh) = HeaderValue::try_from(format!("0; url={}", begun.address)) {
@@ -129,7 +130,8 @@ fn refused(obstacle: &Obstacle) -> Response {
     }
     Page::new(status, "Not connected")
         .line(why)
-        .line("Ask for another link with `satellite server connect`.")
+        .line("To try again, ask whoever gave you the link for another one. They print it with:")
+        .command("satellite server connect INSTALLATION --team TEAM --user USER")
         .into_response()
 }
 
@@ -153,15 +155,14 @@ impl Named {
     }
 
     fn page(&self) -> Page {
-        Page::new(StatusCode::OK, "Connect to a server")
-            .line(format!(
-                "The server {} wants to be used for the user {} of the team {}.",
-                self.server, self.user, self.team
-            ))
+        Page::new(StatusCode::OK, format!("Connect to {}", self.server))
+            .line("Sign in to this server, so that it can be used for:")
+            .table(&[("User", &self.user), ("Team", &self.team), ("Server", &self.server)])
             .line(
-                "Go on only if that is you: whoever holds this link connects their own account \
-                 to that user.",
+                "Go on only if that user is you: whoever holds this link connects their own \
+                 account to that user.",
             )
+            .line("The server's own page asks you to sign in, and leads back here.")
             .button("Connect")
     }
 }

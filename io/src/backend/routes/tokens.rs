@@ -22,8 +22,8 @@ pub(super) async fn status(
     body: Body,
 ) -> Answer {
     let satellite = backend.satellite(&headers, &satellite).await?;
-    let (credential, _) = admit(&backend, &satellite, &body).await?;
-    let stored = backend.store.oauth_token(credential).await?;
+    let request = admit(&backend, &satellite, &body).await?;
+    let stored = backend.store.oauth_token(credential(&request)).await?;
     let now = backend.clock.now();
     let ends = stored.as_ref().and_then(|token| token.granted.expires_at);
     ok(&TokensStatus {
@@ -41,12 +41,6 @@ pub(super) async fn retrieve(
     body: Body,
 ) -> Answer {
     let satellite = backend.satellite(&headers, &satellite).await?;
-    let none = || {
-        let body = ErrorBody::new("OAuth token of this installation not found")
-            .with_message("the user has not connected to this server, or the access has ended")
-            .with_instructions("Ask for a link with `satellite server connect` and open it.");
-        Failure::new(StatusCode::NOT_FOUND, body)
-    };
     if let Some(oauth) = &backend.oauth
         && let Err(seconds) = oauth.admit(&satellite.id, backend.clock.now())
     {
@@ -54,9 +48,16 @@ pub(super) async fn retrieve(
             .with_message("a satellite may ask for 100 tokens a minute");
         return Err(Failure::new(StatusCode::TOO_MANY_REQUESTS, body).retry_after(seconds));
     }
-    let (credential, refused) = admit(&backend, &satellite, &body).await?;
+    let request = admit(&backend, &satellite, &body).await?;
+    let none = || {
+        let body = ErrorBody::new("OAuth token of this installation not found")
+            .with_message("the user has not connected to this server, or the access has ended")
+            .with_instructions(request.advice());
+        Failure::new(StatusCode::NOT_FOUND, body)
+    };
     let oauth = backend.oauth.as_ref().ok_or_else(none)?;
-    match backend.look_up(oauth, &credential, refused.as_deref()).await? {
+    let refused = request.refused_token_sha256.as_deref();
+    match backend.look_up(oauth, &credential(&request), refused).await? {
         Lookup::Good(tokens) => ok(&*tokens),
         Lookup::Nothing => Err(none()),
         Lookup::Later => {
@@ -81,12 +82,12 @@ pub(super) async fn github(
     Err(Failure::not_found("GitHub token of this installation"))
 }
 
-/// Whose token is asked for, if the satellite serves them; and which one was refused.
+/// What is asked for, if the satellite serves whom it is about.
 async fn admit(
     backend: &Backend,
     satellite: &Satellite,
     body: &Body,
-) -> Result<(Credential, Option<String>), Failure> {
+) -> Result<TokensRequest, Failure> {
     let request: TokensRequest = body.read("token request")?;
     for (name, text) in [
         ("installation_id", request.installation_id.as_str()),
@@ -113,10 +114,13 @@ async fn admit(
             return Err(foreign("installation"));
         }
     }
-    let credential = Credential {
-        installation_id: request.installation_id,
-        user_id: request.user_id,
-        team_id: request.team_id,
-    };
-    Ok((credential, request.refused_token_sha256))
+    Ok(request)
+}
+
+fn credential(request: &TokensRequest) -> Credential {
+    Credential {
+        installation_id: request.installation_id.clone(),
+        user_id: request.user_id.clone(),
+        team_id: request.team_id.clone(),
+    }
 }

@@ -1,11 +1,25 @@
 //! HTML without scripts.
 
+use std::sync::LazyLock;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::digest::{SHA256, digest};
 
-/// Nothing but text and this page's own form. What comes next is a link, not the form's doing.
-const POLICY: &str =
-    "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// How pages look, in light and in dark.
+const STYLE: &str = include_str!("page.css");
+
+/// Nothing but text, this look, and this page's own form. What comes next is a link, not the form's
+/// doing.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let style = STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
+    format!(
+        "default-src 'none'; style-src 'sha256-{style}'; img-src data:; form-action 'self'; base-uri 'none'; \
+         frame-ancestors 'none'"
+    )
+});
 
 /// A link out of a page.
 pub(super) struct Link<'a> {
@@ -16,13 +30,13 @@ pub(super) struct Link<'a> {
 /// A page: a heading, lines, and at most one thing to press.
 pub(super) struct Page {
     status: StatusCode,
-    heading: &'static str,
+    heading: String,
     body: String,
 }
 
 impl Page {
-    pub(super) fn new(status: StatusCode, heading: &'static str) -> Page {
-        Page { status, heading, body: String::new() }
+    pub(super) fn new(status: StatusCode, heading: impl AsRef<str>) -> Page {
+        Page { status, heading: escape(heading.as_ref()), body: String::new() }
     }
 
     pub(super) fn line(mut self, text: impl AsRef<str>) -> Page {
@@ -30,9 +44,28 @@ impl Page {
         self
     }
 
+    /// Names and what they stand for.
+    pub(super) fn table(mut self, rows: &[(&str, &str)]) -> Page {
+        self.body.push_str("<dl>\n");
+        for (name, value) in rows {
+            let (name, value) = (escape(name), escape(value));
+            self.body += &format!("<dt>{name}</dt><dd>{value}</dd>\n");
+        }
+        self.body.push_str("</dl>\n");
+        self
+    }
+
+    /// A command to be typed.
+    pub(super) fn command(mut self, text: &str) -> Page {
+        self.body += &format!("<pre><code>{}</code></pre>\n", escape(text));
+        self
+    }
+
     pub(super) fn link(mut self, link: &Link<'_>) -> Page {
         let (address, text) = (escape(link.address), escape(link.text));
-        self.body += &format!("<p><a rel=\"noreferrer\" href=\"{address}\">{text}</a></p>\n");
+        self.body += &format!(
+            "<p><a class=\"button\" rel=\"noreferrer\" href=\"{address}\">{text}</a></p>\n"
+        );
         self
     }
 
@@ -49,20 +82,24 @@ impl IntoResponse for Page {
         let Page { status, heading, body } = self;
         let html = format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-             <meta name=\"viewport\" content=\"width=device-width\">\
-             <title>{heading}</title></head>\n<body><main><h1>{heading}</h1>\n{body}</main></body>\
-             </html>\n"
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+             <link rel=\"icon\" href=\"data:,\">\
+             <title>{heading} - Satellite</title><style>{STYLE}</style></head>\n\
+             <body><main><h1>{heading}</h1>\n{body}</main></body></html>\n"
         );
         let headers = [
             (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-            (header::CONTENT_SECURITY_POLICY, POLICY),
             (header::CACHE_CONTROL, "no-store"),
             (header::REFERRER_POLICY, "no-referrer"),
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (header::X_FRAME_OPTIONS, "DENY"),
         ];
         let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
-        (status, headers, html).into_response()
+        let mut response = (status, headers, html).into_response();
+        if let Ok(policy) = HeaderValue::try_from(POLICY.as_str()) {
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
+        response
     }
 }
 
