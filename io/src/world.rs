@@ -264,6 +264,7 @@ where
                 let event = Event::UserForgotten { request, identities, sessions };
                 return Performed::Answered(event);
             }
+            Effect::ForgetTokens { key } => self.tokens.forget(&key.user, Some(&key.team)),
             Effect::Log(line) => telemetry::log(&line),
             Effect::Exit(exit) => {
                 self.end_processes().await;

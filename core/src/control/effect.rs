@@ -95,6 +95,12 @@ pub enum Effect {
         /// The team, if only what the user was in it is to be forgotten.
         team: Option<TeamId>,
     },
+    /// Forget what is kept of an instance's user's access tokens towards servers elsewhere: the
+    /// Backend may have others.
+    ForgetTokens {
+        /// The instance.
+        key: InstanceKey,
+    },
     /// Print a log line.
     Log(LogLine),
     /// End the daemon. Nothing follows.

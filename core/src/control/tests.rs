@@ -48,6 +48,7 @@ struct World {
     disconnected: Vec<(InstanceKey, Incarnation)>,
     renewed: Vec<(InstanceKey, Incarnation)>,
     relisted: Vec<(InstanceKey, Incarnation)>,
+    untrusted: Vec<InstanceKey>,
     forgotten: Vec<(u64, UserId, Option<TeamId>)>,
     logs: Vec<LogLine>,
 }
@@ -81,6 +82,7 @@ impl World {
             disconnected: Vec::new(),
             renewed: Vec::new(),
             relisted: Vec::new(),
+            untrusted: Vec::new(),
             forgotten: Vec::new(),
             logs: Vec::new(),
         };
@@ -124,6 +126,7 @@ impl World {
                 Effect::ForgetUser { request, user, team } => {
                     self.forgotten.push((request, user, team));
                 }
+                Effect::ForgetTokens { key } => self.untrusted.push(key),
                 Effect::Log(line) => self.logs.push(line),
                 Effect::Connect { key, incarnation, .. } => self.connected.push((key, incarnation)),
                 Effect::Disconnect { key, incarnation } => {

@@ -33,6 +33,7 @@ impl Handles {
             | Effect::Relist { key: _, incarnation: _ }
             | Effect::Probe { key: _, incarnation: _ }
             | Effect::ForgetUser { request: _, user: _, team: _ }
+            | Effect::ForgetTokens { key: _ }
             | Effect::Log(_)
             | Effect::Exit(_) => effect.clone(),
         };

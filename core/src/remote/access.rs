@@ -44,6 +44,11 @@ impl Access {
         self.is_needed && (self.is_asked || self.token.as_ref().is_none_or(has_ended))
     }
 
+    /// Has the next request ask for the token that counts then.
+    pub(super) fn forget(&mut self) {
+        self.token = None;
+    }
+
     fn ask(&mut self, stale: Option<u64>, out: &mut Vec<Effect>) {
         if !self.is_asked {
             self.is_asked = true;

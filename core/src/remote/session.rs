@@ -152,6 +152,8 @@ impl Peer {
             self.say_goodbye(now, out);
         }
         self.end_session(now, out);
+        // Its user may have become another at the server.
+        self.access.forget();
         self.greet(now, out);
         Verdict::Handled
     }

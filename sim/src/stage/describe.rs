@@ -152,6 +152,7 @@ pub fn digest_effect(effect: &Effect, digest: &mut Digest) {
         | Effect::Relist { incarnation, .. }
         | Effect::Probe { incarnation, .. } => digest.write_u64(incarnation.0),
         Effect::ForgetUser { request, .. } => digest.write_u64(*request),
+        Effect::ForgetTokens { key } => digest.write(key.user.as_str().as_bytes()),
         Effect::Log(line) => digest.write(line.msg.as_bytes()),
         Effect::Persist(record) => {
             digest.write(record.name().as_bytes());

@@ -43,6 +43,8 @@ impl Stage {
             }
             // Nothing that the stage configures is elsewhere.
             Effect::Connect { .. } | Effect::Disconnect { .. } | Effect::Reconnect { .. } => {}
+            // Tokens are no part of the stage.
+            Effect::ForgetTokens { .. } => {}
             Effect::ForgetUser { request, .. } => {
                 return Some(Event::UserForgotten { request, identities: 0, sessions: 0 });
             }

@@ -86,6 +86,10 @@ impl Control {
             instance.is_some_and(|it| it.lifecycle().spec.transport != Transport::Stdio)
         };
         if keys.iter().any(is_remote) {
+            // Where one user is named, that user has connected, perhaps as somebody else.
+            if payload.user_id.is_some() {
+                out.extend(keys.iter().cloned().map(|key| Effect::ForgetTokens { key }));
+            }
             return self.touch(now, id, Deed::Recover, payload.clone(), out);
         }
         let instances: Vec<&Instance> =

@@ -104,6 +104,33 @@ fn a_recovery_discovers_for_every_user_and_tells_how_it_ended() {
 }
 
 #[test]
+fn a_user_who_has_connected_is_known_anew_and_nobody_else_is_touched() {
+    let servers =
+        two_users().replace(r#""transport_type""#, r#""requires_oauth":true,"transport_type""#);
+    let mut world = World::far(&servers);
+    world.failed(0, Fault::AuthorisationNeeded);
+    world.renewed.clear();
+    let payload = |user| {
+        format!(
+            r#"{{"event":"mcp_recovery","installation_id":"i","team_id":"t","user_id":"{user}"}}"#
+        )
+    };
+    world.command("configure", &payload("u"));
+    assert_eq!(world.statuses(), [InstanceStatus::Connecting, InstanceStatus::Online]);
+    world.discovered(0);
+    // Who was connected before may have become somebody else there.
+    world.command("configure", &payload("v"));
+    assert_eq!(world.statuses(), [InstanceStatus::Online; 2]);
+    let users = |keys: &[InstanceKey]| -> Vec<String> {
+        keys.iter().map(|key| key.user.to_string()).collect()
+    };
+    assert_eq!(users(&world.untrusted), ["u", "v"]);
+    let renewed: Vec<InstanceKey> = world.renewed.iter().map(|(key, _)| key.clone()).collect();
+    assert_eq!(users(&renewed), ["u", "v"]);
+    assert!(world.relisted.is_empty());
+}
+
+#[test]
 fn a_check_of_credentials_asks_each_user_s_own_way_and_shuts_only_who_is_refused() {
     let mut world = World::far(&two_users());
     let payload = r#"{"check_type":"credential_validation","installation_id":"i","team_id":"t"}"#;

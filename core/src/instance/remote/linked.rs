@@ -113,10 +113,16 @@ fn online(
             cx.out.push(Effect::Probe { incarnation: link.incarnation });
             cx.handled()
         }
-        // It is there; only what it offers may be different.
+        // It is there; only what it offers may be different, or whom it takes its user for.
         Event::RestartRequested(Restart::Recovered) => {
             life.last_activity = cx.now;
-            cx.out.push(Effect::Relist { incarnation: link.incarnation });
+            let incarnation = link.incarnation;
+            cx.out.push(match &life.spec.launch {
+                Ok(Launch::Remote(remote)) if remote.requires_oauth => {
+                    Effect::Reconnect { incarnation }
+                }
+                _ => Effect::Relist { incarnation },
+            });
             cx.handled()
         }
         _ => linked(link, life, event, cx),

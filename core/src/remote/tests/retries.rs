@@ -183,6 +183,22 @@ fn a_token_that_cannot_be_had_ends_whatever_waits_for_it() {
 }
 
 #[test]
+fn a_reconnection_is_made_as_whom_the_server_knows_the_user_from_then_on() {
+    let mut bench = Bench::with(RemoteSpec { requires_oauth: true, ..spec(&["https://o/m"]) });
+    bench.event(Event::Opened);
+    bench.event(token(1));
+    bench.greet(Some("s1"));
+    tokens(&mut bench);
+    bench.event(Event::Reconnect);
+    let goodbye = bench.take(|sent| sent.method == Method::Delete);
+    assert_eq!(goodbye[0].header("authorization"), Some("Bearer t1"));
+    assert_eq!(tokens(&mut bench), [None], "the old one was not refused");
+    bench.event(token(2));
+    let greeting = bench.take(|sent| sent.rpc() == "initialize");
+    assert_eq!(greeting[0].header("authorization"), Some("Bearer t2"));
+}
+
+#[test]
 fn without_a_token_of_the_user_a_refusal_is_final_and_immediate() {
     for status in [401, 403] {
         let mut bench = Bench::ready(None);
