@@ -126,7 +126,9 @@ fn matches(instance: &InstanceView, hash: &str) -> Choice {
 /// [`DenialKind::InstanceBlocked`] where only a person can help.
 pub fn callable(instance: &InstanceView) -> Result<(), Denial> {
     let advice = match instance.status {
-        InstanceStatus::RequiresReauth => "it needs to be authorised again: its user must connect to it",
+        InstanceStatus::RequiresReauth => {
+            "it needs to be authorised again: its user must connect to it"
+        }
         InstanceStatus::PermanentlyFailed => {
             "it crashed too often: look at its log, then restart it from the installation's page"
         }
