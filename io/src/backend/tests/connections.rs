@@ -157,7 +157,8 @@ async fn a_user_connects_through_the_page_and_the_satellite_gets_the_token() {
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.html.contains("&lt;Our&gt; docs") && page.html.contains("ada"), "{}", page.html);
     let policy = page.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
-    assert!(policy.starts_with("default-src 'none'; form-action 'self'"), "{policy}");
+    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+    assert!(policy.contains("; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"));
     assert_eq!(page.headers[header::REFERRER_POLICY], "no-referrer");
     assert_eq!(page.headers[header::CACHE_CONTROL], "no-store");
 
