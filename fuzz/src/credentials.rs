@@ -1,6 +1,7 @@
 //! The decoder of the credentials file.
 
 use satellite_core::credentials::Credentials;
+use satellite_core::secret::Secret;
 
 /// Decodes any bytes: what is accepted means the same when it is written and read again, and what
 /// is refused is said without the key.
@@ -14,10 +15,9 @@ pub fn run(data: &[u8]) {
             let written = credentials.encode();
             assert_eq!(Credentials::decode(&written), Ok(Some(credentials.clone())));
             assert_eq!(credentials.encode(), written);
-            let shown = format!("{credentials:?}");
-            let key = credentials.api_key.expose();
-            // A short key may be part of any word.
-            assert!(key.len() < 16 || !shown.contains(key), "the key is shown");
+            // What is shown is the same whatever the key is.
+            let other = Credentials { api_key: Secret::new("another"), ..credentials.clone() };
+            assert_eq!(format!("{credentials:?}"), format!("{other:?}"), "the key is shown");
         }
         // What grammar allows, JSON is, also a number that no type here can hold.
         Ok(None) => assert!(serde_json::from_slice::<&serde_json::value::RawValue>(data).is_ok()),
