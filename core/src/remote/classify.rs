@@ -125,9 +125,97 @@ pub(super) fn of_content(head: &Head) -> Trouble {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     const DETAIL: &str = "401 unauthorized: token invalid, connection refused";
+
+    fn failure(kind: usize, text: &str, limit: usize) -> HttpFailure {
+        let text = || String::from(text);
+        match kind {
+            0 => HttpFailure::Refused(text()),
+            1 => HttpFailure::Unresolved(text()),
+            2 => HttpFailure::ConnectTimedOut,
+            3 => HttpFailure::Tls(text()),
+            4 => HttpFailure::Certificate(text()),
+            5 => HttpFailure::TimedOut,
+            6 => HttpFailure::Reset(text()),
+            7 => HttpFailure::Cut(text()),
+            8 => HttpFailure::TooLarge { limit },
+            9 => HttpFailure::Malformed(text()),
+            10 => HttpFailure::Forbidden { what: text() },
+            _ => HttpFailure::Other(text()),
+        }
+    }
+
+    /// What follows from a trouble, but for its words.
+    fn verdict(trouble: &Trouble) -> (Fault, Option<u64>, bool, bool, bool) {
+        let Trouble { failure, may_have_run, passes, blames_endpoint } = trouble;
+        (failure.fault, failure.retry_after_ms, *may_have_run, *passes, *blames_endpoint)
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_failure_means_follows_from_its_type_alone(
+            kind in 0_usize..12,
+            texts in ("\\PC{0,40}", "(401|403|unauthorized|token|refused| ){0,6}"),
+            limit in any::<usize>(),
+            has_head in any::<bool>(),
+        ) {
+            let (one, other) = (failure(kind, &texts.0, limit), failure(kind, &texts.1, limit));
+            let trouble = of_failure(&one, has_head);
+            prop_assert_eq!(verdict(&trouble), verdict(&of_failure(&other, has_head)));
+            // A failure is no word of the server: it takes no access away, and asks for no pause.
+            prop_assert_ne!(trouble.failure.fault, Fault::AuthorisationNeeded);
+            prop_assert_eq!(trouble.failure.retry_after_ms, None);
+            prop_assert_eq!(trouble.passes, trouble.failure.fault == Fault::Unreachable);
+            // Only who certainly saw nothing has done nothing.
+            prop_assert_eq!(trouble.may_have_run, has_head || !one.has_no_side_effects());
+            // What may pass by itself may pass at once elsewhere.
+            prop_assert!(!trouble.passes || trouble.blames_endpoint);
+            prop_assert!(!trouble.failure.message.is_empty());
+        }
+
+        #[test]
+        fn what_a_refusal_means_follows_from_its_status_and_the_headers_of_http(
+            status in (100_u16..600).prop_filter("a success", |it| !(200..300).contains(it)),
+            retry_after in prop::option::of("[0-9]{1,6}|soon|\\PC{0,20}"),
+            challenge in prop::option::of("Bearer( error=\"x\")?|Basic realm=\"Bearer\"|\\PC{0,20}"),
+            noise in prop::collection::vec(("x-[a-z]{1,8}", "\\PC{0,20}"), 0..4),
+            now in 0_u64..2_000_000_000_000,
+        ) {
+            let now = Timestamp(now);
+            let mut headers = Vec::new();
+            headers.extend(retry_after.as_deref().map(|value| ("retry-after", value.as_bytes())));
+            headers.extend(challenge.as_deref().map(|value| ("www-authenticate", value.as_bytes())));
+            let plain = of_status(&Head::new(status, headers.clone()), now);
+            headers.extend(noise.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
+            let trouble = of_status(&Head::new(status, headers), now);
+            prop_assert_eq!(verdict(&plain), verdict(&trouble));
+            let fault = trouble.failure.fault;
+            // Never tried again by itself, and no fault of the address.
+            if matches!(status, 401 | 403) {
+                prop_assert_eq!(fault, Fault::AuthorisationNeeded);
+            }
+            if fault == Fault::AuthorisationNeeded {
+                prop_assert!((400..500).contains(&status));
+                prop_assert!(!trouble.passes && !trouble.blames_endpoint);
+            }
+            prop_assert_eq!(trouble.passes, fault == Fault::Unreachable);
+            prop_assert!(!trouble.blames_endpoint || trouble.passes);
+            // A server's fault is never said not to have run, unless it says when to come back.
+            if (500..600).contains(&status) && !trouble.may_have_run {
+                prop_assert!(status == 503 && trouble.failure.retry_after_ms.is_some());
+            }
+            if let Some(asked) = trouble.failure.retry_after_ms {
+                prop_assert!(trouble.passes && asked <= crate::limits::BACKOFF_MAX_MS);
+            }
+            prop_assert!(trouble.failure.message.contains("; "));
+        }
+    }
 
     #[test]
     fn failures_are_told_apart_by_their_type_whatever_their_words_say() {
