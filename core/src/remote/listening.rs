@@ -101,6 +101,8 @@ impl Peer {
     pub(super) fn resume_later(&mut self, now: Timestamp, number: u64, out: &mut Vec<Effect>) {
         let Some(message) = self.messages.get_mut(number) else { return };
         message.resumptions += 1;
+        // Its answer had begun: however the rest is lost, the server took it.
+        message.may_have_run = true;
         if message.resumptions > REMOTE_RESUMPTIONS_MAX {
             return self.not_resumed(now, number, out);
         }

@@ -217,7 +217,7 @@ fn a_broken_stream_is_taken_up_behind_its_last_event() {
 
 #[test]
 fn a_stream_that_cannot_be_taken_up_leaves_the_outcome_unknown() {
-    for refusal in [Some(405), None] {
+    for refusal in [Err(405), Ok(refused()), Ok(HttpFailure::Tls("no".into()))] {
         let mut bench = Bench::ready(Some("s1"));
         bench.call(1, false);
         let sent = bench.sent("tools/call");
@@ -227,10 +227,10 @@ fn a_stream_that_cannot_be_taken_up_leaves_the_outcome_unknown() {
         for _ in 0..10 {
             bench.after(1_500);
             for rest in bench.take(|sent| sent.header("last-event-id") == Some("e-7")) {
-                match refusal {
-                    Some(status) => bench.answer(&rest, status, &[], ""),
-                    None => {
-                        bench.fail(&rest, refused());
+                match &refusal {
+                    Err(status) => bench.answer(&rest, *status, &[], ""),
+                    Ok(failure) => {
+                        bench.fail(&rest, failure.clone());
                     }
                 }
             }
