@@ -173,6 +173,7 @@ impl Relay {
             }
             // A peer that was greeted again keeps its lists, and may be greeted once more.
             Err(reason) if self.phase == Phase::Ready => {
+                self.relist_at = None;
                 out.push(Effect::Report(Report::Unusable { step: handshake::METHOD, reason }));
             }
             Err(reason) => self.give_up(handshake::METHOD, reason, out),
@@ -318,9 +319,14 @@ impl Relay {
         Verdict::Handled
     }
 
+    /// When the lists are to be asked for again. After a greeting they are asked for anyway.
+    fn lists_due(&self) -> Option<Timestamp> {
+        self.relist_at.filter(|_| self.discovery.is_none() && !self.table.is_greeting())
+    }
+
     /// Does what an event has made due.
     pub(super) fn settle(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
-        if self.discovery.is_none() && self.relist_at.is_some_and(|at| at <= now) {
+        if self.lists_due().is_some_and(|at| at <= now) {
             self.discover(now, out);
         }
         self.reporting.flush(now, self.table.calls(), out);
@@ -377,8 +383,7 @@ impl Machine for Relay {
 
     fn next_deadline(&self) -> Option<Deadline> {
         let timeout = self.table.next_deadline().map(|at| Deadline::new(at, "request timed out"));
-        let lists = self.relist_at.filter(|_| self.discovery.is_none());
-        let lists = lists.map(|at| Deadline::new(at, "lists changed"));
+        let lists = self.lists_due().map(|at| Deadline::new(at, "lists changed"));
         let report = self.reporting.due().map(|at| Deadline::new(at, "report due"));
         Deadline::earlier(Deadline::earlier(timeout, lists), report)
     }

@@ -146,6 +146,11 @@ impl Table {
         }
     }
 
+    /// Whether the handshake is under way.
+    pub(crate) fn is_greeting(&self) -> bool {
+        self.in_flight.values().any(|found| matches!(found.purpose, Purpose::Initialize))
+    }
+
     /// The oldest request in flight.
     pub(crate) fn first(&self) -> Option<u64> {
         self.in_flight.keys().next().copied()

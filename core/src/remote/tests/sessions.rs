@@ -103,6 +103,19 @@ fn a_reconnection_asks_for_everything_and_calls_wait_for_it() {
 }
 
 #[test]
+fn lists_that_are_wanted_while_a_session_is_begun_anew_are_asked_for_once() {
+    let mut bench = Bench::ready(Some("s1"));
+    bench.event(Event::Reconnect);
+    assert_eq!(bench.event(Event::Relist), Verdict::Handled);
+    // It greets, and finds one question for the lists.
+    bench.greet(Some("s2"));
+    let listed = |it: &Report| matches!(it, Report::Listed(_));
+    assert_eq!(bench.reports().iter().filter(|it| listed(it)).count(), 1);
+    bench.after(60_000);
+    assert!(bench.take(|sent| sent.rpc() == "tools/list").is_empty());
+}
+
+#[test]
 fn a_failed_reconnection_loses_nothing() {
     let mut bench = Bench::ready(None);
     bench.event(Event::Reconnect);
