@@ -146,6 +146,11 @@ impl Relay {
         self.greet(now, out);
     }
 
+    /// Whether the peer is being greeted, or asked what it offers, or about to be.
+    pub(crate) fn is_discovering(&self) -> bool {
+        self.discovery.is_some() || self.relist_at.is_some() || self.table.is_greeting()
+    }
+
     /// The revision of MCP that was agreed on.
     pub(crate) fn revision(&self) -> Option<&'static str> {
         self.revision

@@ -103,7 +103,8 @@ impl Peer {
             }
             What::Initialized if trouble.passes => {
                 self.session_failed(now, &failure, out);
-                self.told.failed(now, failure, self.is_reconnecting, out);
+                let is_awaited = core::mem::take(&mut self.is_reconnecting);
+                self.told.failed(now, failure, is_awaited, out);
             }
             // Servers that refuse a notification may still answer requests.
             What::Initialized => self.session_opened(now, out),

@@ -130,15 +130,17 @@ impl Peer {
         if !self.is_open {
             return Verdict::Refused(crate::Refusal::IllegalTransition);
         }
-        if self.is_reconnecting {
+        let is_under_way = self.relay.is_discovering();
+        if self.is_reconnecting && is_under_way {
             return Verdict::Ignored("under way already");
         }
         self.is_reconnecting = true;
         // What the control machine asks for may have begun before it asked.
         let is_greeting = matches!(self.session.stage, Stage::Greeting | Stage::Announcing);
-        if is_greeting || self.told.known == Known::Greeting {
+        if (is_greeting || self.told.known == Known::Greeting) && is_under_way {
             return Verdict::Handled;
         }
+        self.forget_handshake(now, out);
         let is_used =
             |place| matches!(place, Place::InFlight(_) | Place::Resuming(_) | Place::Delivered(_));
         let is_in_use = self.messages.iter().any(|(_, message)| is_used(message.place));
@@ -175,6 +177,18 @@ impl Peer {
         failure: &Failure,
         out: &mut Vec<Effect>,
     ) {
+        self.forget_handshake(now, out);
+        self.end_session(now, out);
+        // Whatever it spoke before, it may speak another form when it is back.
+        if self.spec.transport == Transport::Http {
+            self.session.form = Form::Streamable;
+        }
+        self.session.first_refusal = None;
+        self.fail_parked(now, failure, out);
+    }
+
+    /// Nothing of a handshake that is over is sent any more.
+    fn forget_handshake(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
         let handshake: Vec<u64> = self
             .messages
             .iter()
@@ -184,13 +198,6 @@ impl Peer {
         for number in handshake {
             self.forget(now, number, out);
         }
-        self.end_session(now, out);
-        // Whatever it spoke before, it may speak another form when it is back.
-        if self.spec.transport == Transport::Http {
-            self.session.form = Form::Streamable;
-        }
-        self.session.first_refusal = None;
-        self.fail_parked(now, failure, out);
     }
 
     /// The server was told that the handshake is over: everything may be sent.

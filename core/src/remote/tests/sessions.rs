@@ -116,6 +116,30 @@ fn lists_that_are_wanted_while_a_session_is_begun_anew_are_asked_for_once() {
 }
 
 #[test]
+fn a_reconnection_begins_anew_where_the_lists_of_the_one_before_were_given_up() {
+    let mut bench = Bench::ready(Some("s1"));
+    bench.call(1, false);
+    let sent = bench.sent("tools/call");
+    bench.answer(&sent, 404, &[], "");
+    let asked = bench.sent("initialize");
+    let greeting = json!({"jsonrpc": "2.0", "id": asked.body["id"], "result": {
+        "protocolVersion": "2025-06-18", "capabilities": {"tools": {}}}});
+    bench.answer(&asked, 200, JSON, &greeting.to_string());
+    // Nothing comes of the notice that follows, and the lists wait for it in vain.
+    let notice = bench.sent("notifications/initialized");
+    bench.after(29_000);
+    assert!(!bench.aborted(notice.exchange));
+    bench.after(2_000);
+    assert!(bench.reports().iter().any(|it| matches!(it, Report::ListsStale { .. })));
+    bench.requests();
+
+    assert_eq!(bench.event(Event::Reconnect), Verdict::Handled);
+    bench.greet(Some("s2"));
+    assert!(bench.reports().iter().any(|it| matches!(it, Report::Listed(_))));
+    assert_eq!(bench.event(Event::Reconnect), Verdict::Handled, "the last one is over");
+}
+
+#[test]
 fn a_failed_reconnection_loses_nothing() {
     let mut bench = Bench::ready(None);
     bench.event(Event::Reconnect);
