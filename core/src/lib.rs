@@ -23,6 +23,7 @@ extern crate alloc;
 pub mod allowance;
 pub mod backend;
 pub mod backoff;
+pub mod cgroup;
 pub mod commands;
 pub mod configuration;
 pub mod control;
