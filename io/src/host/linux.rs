@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
 use std::sync::Arc;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::c_int;
-use nix::unistd::Pid;
 use satellite_core::id::TeamId;
 use satellite_core::process::SpawnFailure;
 use sha2::{Digest, Sha256};
@@ -20,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::environment::BaseEnvironment;
 use super::executables::Executables;
-use super::spawner::{Spawner, pidfd_open, watch};
+use super::spawner::{Child, Program, SpawnError, Spawner, Step};
 use super::supervisor::Supervisor;
 use super::{Launch, Process, ProcessHost};
 
@@ -115,10 +113,15 @@ impl ProcessHost for LinuxHost {
             );
         }
 
-        let mut command = Command::new(executable);
-        command.args(&process.args).env_clear().envs(environment.variables).current_dir(&home);
+        let program = Program {
+            path: executable.to_owned(),
+            arguments: process.args.iter().map(OsString::from).collect(),
+            environment: environment.variables,
+            directory: home,
+            ..Program::default()
+        };
         let child =
-            inner.spawner.spawn(command).await.map_err(|error| explain(executable, &error))?;
+            inner.spawner.spawn(program).await.map_err(|error| explain(executable, &error))?;
         adopt(child, marker, launch, inner.spawner.clone()).map_err(|error| {
             failure("open pipes", format!("{error}; raise the limit of open files"), true)
         })
@@ -132,33 +135,19 @@ fn adopt(
     launch: Launch,
     spawner: Spawner,
 ) -> io::Result<Process<LinuxHost>> {
-    let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let adopted = (|| {
-        let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
-            return Err(io::Error::other("a pipe is missing"));
-        };
-        let pid = Pid::from_raw(c_int::try_from(child.id()).map_err(io::Error::other)?);
-        // Not reaped, so the number still means this child.
-        let pidfd = watch(pidfd_open(pid)?)?;
-        let (stdin, stdout) = (OwnedFd::from(stdin), OwnedFd::from(stdout));
-        widen(&stdin);
-        widen(&stdout);
-        let stdin = pipe::Sender::from_owned_fd(stdin)?;
-        let stdout = pipe::Receiver::from_owned_fd(stdout)?;
-        let stderr = pipe::Receiver::from_owned_fd(OwnedFd::from(stderr))?;
-        Ok((pid, pidfd, stdin, stdout, stderr))
-    })();
-    let (pid, pidfd, stdin, stdout, stderr) = match adopted {
-        Ok(adopted) => adopted,
-        Err(error) => {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(error);
-        }
-    };
+    // Until it is released, dropping the child ends it.
+    let pid = child.pid;
+    let number = u32::try_from(pid.as_raw()).map_err(io::Error::other)?;
+    let missing = || io::Error::other("a pipe is missing");
+    let [stdin, stdout, stderr] = child.take_streams().ok_or_else(missing)?;
+    widen(&stdin);
+    widen(&stdout);
+    let stdin = pipe::Sender::from_owned_fd(stdin)?;
+    let stdout = pipe::Receiver::from_owned_fd(stdout)?;
+    let stderr = pipe::Receiver::from_owned_fd(stderr)?;
+    let pidfd = child.hand_over()?;
     let (exited_sender, exited) = oneshot::channel();
     let (gone_sender, gone) = oneshot::channel();
-    let number = child.id();
     let supervisor = Supervisor {
         pid,
         pidfd,
@@ -205,22 +194,23 @@ fn failure(step: &str, error: String, retryable: bool) -> SpawnFailure {
     SpawnFailure { step: step.to_owned(), error, retryable }
 }
 
-fn explain(executable: &Path, error: &io::Error) -> SpawnFailure {
+fn explain(executable: &Path, failed: &SpawnError) -> SpawnFailure {
     let path = executable.display();
+    let error = &failed.error;
     let (error, retryable) = match error.kind() {
-        io::ErrorKind::NotFound => (
+        io::ErrorKind::NotFound if failed.step == Step::Exec => (
             format!(
                 "{path} cannot be started: it, or the interpreter its first line names, is not there; reinstall it"
             ),
             false,
         ),
-        io::ErrorKind::PermissionDenied => (
+        io::ErrorKind::PermissionDenied if failed.step == Step::Exec => (
             format!(
                 "{path} cannot be started: {error}; make it executable for the satellite's user"
             ),
             false,
         ),
-        io::ErrorKind::InvalidInput => (
+        io::ErrorKind::InvalidInput if failed.step == Step::Exec => (
             format!(
                 "{path} cannot be started: an argument or variable holds a NUL character; remove it from the configuration"
             ),
@@ -239,7 +229,7 @@ fn explain(executable: &Path, error: &io::Error) -> SpawnFailure {
             true,
         ),
     };
-    failure("exec", error, retryable)
+    failure(failed.step.name(), error, retryable)
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
 //! Real processes. A time-out here only bounds a failure; nothing is measured.
 
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use nix::fcntl::FdFlag;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
 use satellite_core::id::{Incarnation, InstanceKey};
 use satellite_core::process::ProcessSpec;
 use satellite_core::secret::Secret;
@@ -216,15 +220,20 @@ async fn a_descendant_without_marker_and_session_is_found_through_its_parent() {
 #[tokio::test]
 async fn the_end_of_the_daemon_is_the_end_of_its_children() {
     let spawner = Spawner::start().unwrap();
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", "trap '' TERM HUP; read line"]);
-    let mut child = spawner.spawn(command).await.unwrap();
-    let mut input = child.stdin.take();
+    let program = Program {
+        path: "/bin/sh".into(),
+        arguments: ["-c", "trap '' TERM HUP; read line"].map(OsString::from).into(),
+        directory: "/".into(),
+        ..Program::default()
+    };
+    let mut child = spawner.spawn(program).await.unwrap();
+    let input = child.take_streams();
+    let pidfd = child.hand_over().unwrap();
     drop(spawner);
-    let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
-    use std::os::unix::process::ExitStatusExt;
-    assert_eq!(status.signal(), Some(9));
-    input.take();
+    let _ready = timeout(PATIENCE, pidfd.readable()).await.unwrap().unwrap();
+    let status = waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED).unwrap();
+    assert!(matches!(status, WaitStatus::Signaled(_, Signal::SIGKILL, _)), "{status:?}");
+    drop(input);
 }
 
 #[tokio::test]
