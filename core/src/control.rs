@@ -42,7 +42,7 @@ pub use event::{Event, Start};
 
 use crate::commands::Commands;
 use crate::configuration::Configuration;
-use crate::id::{InstallationId, InstanceKey};
+use crate::id::{Incarnation, InstallationId, InstanceKey};
 use crate::instance::Instance;
 use crate::journal::{Journal, ToolSwitch};
 use crate::limits::Settings;
@@ -70,6 +70,8 @@ pub struct Control {
     outbox: Outbox,
     identity: Option<SatelliteIdentity>,
     instances: BTreeMap<InstanceKey, Instance>,
+    /// The highest incarnation of all instances that were removed.
+    last_incarnation: Incarnation,
     servers: BTreeMap<InstallationId, Installed>,
     places: Places,
     executions: Executions,
@@ -115,6 +117,7 @@ impl Control {
             outbox: Outbox::new(&settings, random.fork("outbox")),
             identity: None,
             instances: BTreeMap::new(),
+            last_incarnation: Incarnation::default(),
             servers: BTreeMap::new(),
             places: Places::new(settings.processes_max),
             executions: Executions::default(),

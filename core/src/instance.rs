@@ -274,11 +274,25 @@ impl Instance {
     /// A configured instance that has not been started: the first [`Event::Tick`] makes it ask for
     /// its place.
     pub fn new(spec: Spec, settings: &Settings, random: Random, now: Timestamp) -> Self {
+        Self::following(Incarnation::default(), spec, settings, random, now)
+    }
+
+    /// One whose incarnations follow `last`. What is still heard of an instance that was removed
+    /// under the same key is then never taken for a word of this one.
+    pub fn following(
+        last: Incarnation,
+        spec: Spec,
+        settings: &Settings,
+        random: Random,
+        now: Timestamp,
+    ) -> Self {
         let timing = Timing {
             grace_ms: settings.spawn_grace_ms,
             stderr_lines_per_second: settings.stderr_lines_per_second,
         };
-        Instance { machine: Lifecycle::new(spec, timing, random, now).state_machine() }
+        let mut life = Lifecycle::new(spec, timing, random, now);
+        life.incarnation = last;
+        Instance { machine: life.state_machine() }
     }
 
     /// The state it is in.

@@ -209,7 +209,10 @@ impl Control {
                 }
             }
             instance::Effect::Removed => {
-                self.instances.remove(key);
+                if let Some(gone) = self.instances.remove(key) {
+                    self.last_incarnation =
+                        self.last_incarnation.max(gone.lifecycle().incarnation());
+                }
                 let another = self.instances.keys().any(|k| k.installation == key.installation);
                 if !another && let Some(mut gone) = self.servers.remove(&key.installation) {
                     #[cfg(feature = "coverage")]
@@ -288,7 +291,8 @@ impl Control {
             self.know_server(&spec);
             let key = spec.key.clone();
             let random = self.random.fork("instance");
-            let instance = Instance::new(spec, &self.settings, random, now);
+            let last = self.last_incarnation;
+            let instance = Instance::following(last, spec, &self.settings, random, now);
             let first = instance.status_changed(now);
             self.instances.insert(key.clone(), instance);
             self.changed.insert(key.clone());

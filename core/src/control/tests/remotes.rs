@@ -173,3 +173,22 @@ fn a_shutdown_waits_for_the_end_of_a_conversation() {
     world.tells(0, Report::Closed { reason: String::from("ended") });
     assert_eq!(world.control.instances.values().filter(|it| it.state().is_online()).count(), 0);
 }
+
+#[test]
+fn the_last_word_of_a_server_that_was_removed_is_not_taken_for_one_that_came_after() {
+    let far = remote("u", "https://far.example/mcp");
+    let mut world = World::far(&far);
+    let configure = |world: &mut World, servers: &str| {
+        world.command("configure", r#"{"event":"config_changed"}"#);
+        world.answer(Channel::Configuration, 200, &configuration(servers));
+    };
+    configure(&mut world, "");
+    assert_eq!(world.disconnected.len(), 1);
+    // Its conversation does not say that it has ended, and is no longer waited for.
+    world.later(crate::limits::REMOTE_DISCONNECT_MS);
+    assert!(world.control.instances.is_empty());
+    configure(&mut world, &far);
+    world.discovered(1);
+    world.tells(0, Report::Closed { reason: String::from("ended") });
+    assert_eq!(world.statuses(), [InstanceStatus::Online]);
+}
