@@ -3,10 +3,12 @@
 use satellite_core::control::Event;
 use satellite_core::id::{Incarnation, InstanceKey};
 use satellite_core::random::Random;
+use satellite_core::relay::Report;
 use satellite_core::remote::RemoteSpec;
+use tokio::sync::mpsc;
 
 use super::DaemonWorld;
-use crate::relays::relay_channel;
+use crate::relays::{Relays, relay_channel};
 use crate::remotes::Conversation;
 
 impl<C, H, S> DaemonWorld<C, H, S> {
@@ -35,10 +37,32 @@ impl<C, H, S> DaemonWorld<C, H, S> {
             }),
             clock: self.parts.clock,
         });
-        let relays = self.relays.clone();
+        let (relays, control) = (self.relays.clone(), self.parts.inbox.clone());
+        let watched = Watched { key, incarnation, relays, control };
         self.conversations.spawn(async move {
             held.await;
-            relays.remove(&key, incarnation);
+            drop(watched);
         });
+    }
+}
+
+/// Goes when its conversation does, however that ends.
+struct Watched {
+    key: InstanceKey,
+    incarnation: Incarnation,
+    relays: Relays,
+    control: mpsc::UnboundedSender<Event>,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.relays.remove(&self.key, self.incarnation);
+        // One that broke down could not say itself that it has ended.
+        if std::thread::panicking() {
+            let (key, incarnation) = (self.key.clone(), self.incarnation);
+            let reason = String::from("the conversation broke down within the satellite");
+            let report = Report::Closed { reason };
+            let _ = self.control.send(Event::Relay { key, incarnation, report });
+        }
     }
 }

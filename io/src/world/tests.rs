@@ -6,16 +6,18 @@ use bytes::Bytes;
 use satellite_core::http::{HttpFailure, HttpRequest, Method};
 use satellite_core::process::ProcessSpec;
 use satellite_core::relay::{CallOutcome, Report};
+use satellite_core::remote::RemoteSpec;
 use satellite_core::request::{Channel, RequestKey};
 use satellite_core::secret::Secret;
 use satellite_core::time::Timestamp;
+use satellite_core::view::Transport;
 use satellite_core::{Deadline, Verdict};
 
 use super::*;
 use crate::host::{HostOptions, LinuxHost};
 use crate::http_client::Chunks;
 use crate::relays::{NewCall, RelayHandle};
-use crate::remotes::Remotes;
+use crate::remotes::{Conversation, Held, Remotes};
 
 /// Longer than any honest run takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -192,6 +194,38 @@ fn call(relay: &RelayHandle) -> crate::relays::PendingCall {
         progress: false,
         repeatable: false,
     })
+}
+
+/// Holds no conversation to its end.
+#[derive(Debug)]
+struct Broken;
+
+impl RemoteHost for Broken {
+    fn hold(&self, _: Conversation) -> Held {
+        Box::pin(async { panic!("as a mistake of our own would") })
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_that_breaks_down_is_told_to_have_ended() {
+    let mut stage = Stage::new("broken");
+    stage.world.remotes = Arc::new(Broken);
+    let remote = RemoteSpec {
+        transport: Transport::Http,
+        endpoints: vec!["https://far.example/mcp".into()],
+        headers: Vec::new(),
+        query: Vec::new(),
+        requires_oauth: false,
+        call_timeout_ms: 60_000,
+        handshake_timeout_ms: 30_000,
+    };
+    stage.perform(Effect::Connect { key: key(), incarnation: Incarnation(7), remote }).await;
+    let told = stage.until(|event| match event {
+        Event::Relay { incarnation, report: Report::Closed { .. }, .. } => Some(*incarnation),
+        _ => None,
+    });
+    assert_eq!(told.await, Incarnation(7));
+    assert!(stage.outlook.relays.find(&key(), Incarnation(7)).is_none());
 }
 
 fn is_listed(event: &Event) -> Option<()> {
