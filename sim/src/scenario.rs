@@ -1,6 +1,7 @@
 //! What a run is about: who is there, what goes wrong until when, and what must be true in the end.
 
 mod checks;
+mod far;
 mod run;
 mod swarm;
 

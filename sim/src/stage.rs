@@ -8,6 +8,7 @@
 //! | `exchange` | requests on their way, and what the Backend makes of them |
 //! | `children` | what processes do |
 //! | `relays`, `child` | what passes between clients and processes |
+//! | `remotes` | what passes between clients and servers elsewhere |
 //! | `meddling` | what is done at the worst moment |
 //! | `weather` | faults that last |
 //! | `invariants` | what must be true after every step |
@@ -21,6 +22,7 @@ pub mod network;
 pub mod processes;
 pub mod queue;
 pub mod relays;
+pub mod remotes;
 pub mod satellite;
 
 mod child;
@@ -47,6 +49,7 @@ use network::{Back, Network};
 use processes::Processes;
 use queue::Queue;
 use relays::{Calls, Peering};
+use remotes::{Knock, Remotes, Told};
 use satellite::Satellite;
 
 /// Simulated time begins here: 1 January 2026, 00:00 UTC.
@@ -75,6 +78,10 @@ enum Due {
     Beat { satellite: usize, boot: u64, event: heartbeat::Event },
     /// Something happens at a relay.
     Peer { satellite: usize, boot: u64, pid: u32, what: Peering },
+    /// Something happens to a conversation with a server elsewhere.
+    Remote { satellite: usize, boot: u64, conversation: u64, what: Told },
+    /// A request reaches a server elsewhere.
+    Knock(Box<Knock>),
     /// A request reaches the Backend.
     Arrival { origin: Origin, http: HttpRequest, back: Back },
     /// The Backend ends the hold of a poll.
@@ -115,6 +122,8 @@ pub struct Stage {
     pub satellites: Vec<Satellite>,
     /// Their processes.
     pub processes: Processes,
+    /// Servers elsewhere.
+    pub remotes: Remotes,
     /// Calls of clients.
     pub calls: Calls,
     /// What the invariants know.
@@ -148,6 +157,7 @@ impl Stage {
             holds: 0,
             satellites: Vec::new(),
             processes: Processes::default(),
+            remotes: Remotes::new(Random::new(seed).fork("remotes")),
             calls: Calls::default(),
             watch: Watch::default(),
             trace,
@@ -168,6 +178,11 @@ impl Stage {
     /// A generator for a scenario's own choices.
     pub fn random(&mut self, label: &str) -> Random {
         self.random.fork(label)
+    }
+
+    /// A generator for what a scenario does to servers elsewhere. It disturbs no other.
+    pub fn far_random(&mut self) -> Random {
+        self.remotes.random.fork("scenario")
     }
 
     /// Has the scenario act `after_ms` from now.
@@ -287,9 +302,10 @@ impl Stage {
             Due::Word { satellite, boot, .. }
             | Due::Beat { satellite, boot, .. }
             | Due::Peer { satellite, boot, .. }
+            | Due::Remote { satellite, boot, .. }
             | Due::Death { satellite, boot, .. }
             | Due::Gone { satellite, boot, .. } => Some((*satellite, *boot)),
-            Due::Arrival { .. } | Due::Release { .. } | Due::Action(_) => None,
+            Due::Arrival { .. } | Due::Release { .. } | Due::Knock(_) | Due::Action(_) => None,
         };
         if let Some((satellite, _)) = whose
             && let Some(subject) = self.satellites.get(satellite)
@@ -318,6 +334,17 @@ impl Stage {
                     self.peering(satellite, pid, what);
                 }
                 Some(satellite)
+            }
+            Due::Remote { satellite, boot, conversation, what } => {
+                if self.is_boot(satellite, boot) {
+                    self.conversing(satellite, conversation, what);
+                }
+                // What it reports reaches the daemon as a word.
+                None
+            }
+            Due::Knock(knock) => {
+                self.knock(&knock);
+                None
             }
             Due::Arrival { origin, http, back } => {
                 self.arrive(origin, http, back);

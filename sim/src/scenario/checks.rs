@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use satellite_core::control::Control;
 use satellite_core::id::InstallationId;
-use satellite_core::view::InstanceStatus;
+use satellite_core::view::{InstanceStatus, Transport};
 
 use super::Scenario;
 use crate::stage::processes::Behaviour;
@@ -18,9 +19,13 @@ pub(super) fn converged(scenario: Scenario, stage: &Stage) -> Result<(), Violati
 
 /// Whether the world is as it should be after a time without faults.
 pub fn settled(stage: &Stage) -> Result<(), Violation> {
-    let checks: [(&'static str, Result<(), String>); 5] = [
+    let checks: [(&'static str, Result<(), String>); 6] = [
         ("in the end every daemon runs and is paired", daemons_run(stage)),
         ("in the end every server is as its process allows", servers_settled(stage)),
+        (
+            "in the end every server elsewhere is online, or waits for its user",
+            remotes_settled(stage),
+        ),
         ("in the end every command has its result", commands_done(stage)),
         ("in the end no event waits", events_delivered(stage)),
         ("in the end no process is left over", nothing_left(stage)),
@@ -61,6 +66,9 @@ fn servers_settled(stage: &Stage) -> Result<(), String> {
             ));
         }
         for entry in stage.backend.servers.values() {
+            if entry["url"].is_string() {
+                continue;
+            }
             let behaviour = Behaviour::of(entry["args"][0].as_str().unwrap_or_default());
             let installation = entry["installation_id"].as_str().unwrap_or_default();
             let user = entry["user_id"].as_str().unwrap_or_default();
@@ -85,6 +93,36 @@ fn servers_settled(stage: &Stage) -> Result<(), String> {
                     behaviour.name()
                 ));
             }
+        }
+    }
+    Ok(())
+}
+
+/// Servers elsewhere are online, but for those whose users' access has ended.
+pub(super) fn remotes_settled(stage: &Stage) -> Result<(), String> {
+    for satellite in &stage.satellites {
+        let Some(control) = &satellite.control else { continue };
+        remotes_of(stage, control).map_err(|wrong| format!("{}: {wrong}", satellite.name))?;
+    }
+    Ok(())
+}
+
+fn remotes_of(stage: &Stage, control: &Control) -> Result<(), String> {
+    let view = control.view();
+    let elsewhere = view.instances.iter().filter(|(_, it)| it.transport != Transport::Stdio);
+    for (key, instance) in elsewhere {
+        let slug = key.installation.as_str().strip_prefix("i-").unwrap_or_default();
+        let access = stage.remotes.servers.get(slug).map(|server| {
+            let of_user = server.access.get(key.user.as_str()).copied().unwrap_or_default();
+            (server.kind.needs_token, of_user.has_ended)
+        });
+        let expected = match access {
+            Some((true, true)) => InstanceStatus::RequiresReauth,
+            _ => InstanceStatus::Online,
+        };
+        if instance.status != expected {
+            let message = instance.status_message.as_deref().unwrap_or_default();
+            return Err(format!("{key} is {:?}, not {expected:?}: {message}", instance.status));
         }
     }
     Ok(())

@@ -20,7 +20,8 @@ const SERVERS: [(&str, Behaviour); 6] = [
 
 /// Draws the run.
 pub(super) fn prepare(stage: &mut Stage, calm: u64, random: &mut Random) {
-    stage.rates = Rates::draw(random);
+    let mut far = stage.far_random();
+    stage.rates = Rates::draw(random, &mut far);
     stage.restarts_within = Some(5 * 60);
     stage.backend.grants.retain(|_| random.chance(3, 4));
     stage.backend.is_flat = random.chance(1, 8);
@@ -44,6 +45,7 @@ pub(super) fn prepare(stage: &mut Stage, calm: u64, random: &mut Random) {
     stage.begin_weather(EPOCH.after(calm));
     work(stage, calm, random);
     clients(stage, calm, random);
+    super::far::prepare(stage, calm, &mut far);
     stage.later(calm, |stage| {
         stage.backend.bound_processes(None);
         stage.file_with_all("configure", &json!({"event": "changed"}));
@@ -54,6 +56,7 @@ pub(super) fn prepare(stage: &mut Stage, calm: u64, random: &mut Random) {
             .backend
             .servers
             .values()
+            .filter(|server| !server["url"].is_string())
             .filter_map(|server| server["installation_id"].as_str().map(String::from))
             .collect();
         for installation in installations {

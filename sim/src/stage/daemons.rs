@@ -43,6 +43,7 @@ impl Stage {
         let clock = self.set_clock(satellite);
         let Some(subject) = self.satellites.get_mut(satellite) else { return };
         let start = subject.boot(seed, clock);
+        self.remotes.tokens.forget_all(satellite);
         let boot = subject.boot;
         self.watch.paces.remove(&satellite);
         let swept = self.processes.sweep(satellite, boot);

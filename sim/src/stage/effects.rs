@@ -4,7 +4,10 @@ use satellite_core::control::{Effect, Event, Record};
 use satellite_core::heartbeat::{self, HostSample};
 use satellite_core::id::{Incarnation, InstanceKey};
 use satellite_core::relay::{self, Report};
+use satellite_core::remote;
+use satellite_core::time::SECOND;
 
+use super::faults::Fault;
 use super::satellite::Room;
 use super::{Due, Stage, invariants};
 
@@ -35,16 +38,32 @@ impl Stage {
                 if let Some(pid) = self.pid_of(satellite, &key, incarnation) {
                     self.relay(satellite, pid, relay::Event::Relist);
                 }
+                self.have_conversation(satellite, &key, incarnation, remote::Event::Relist);
             }
             Effect::Probe { key, incarnation } => {
                 if let Some(pid) = self.pid_of(satellite, &key, incarnation) {
                     self.relay(satellite, pid, relay::Event::Probed);
                 }
+                self.have_conversation(satellite, &key, incarnation, remote::Event::Probed);
             }
-            // Nothing that the stage configures is elsewhere.
-            Effect::Connect { .. } | Effect::Disconnect { .. } | Effect::Reconnect { .. } => {}
-            // Tokens are no part of the stage.
-            Effect::ForgetTokens { .. } => {}
+            Effect::Connect { key, incarnation, remote } => {
+                self.connect(satellite, &key, incarnation, remote);
+            }
+            Effect::Disconnect { key, incarnation } => {
+                self.disconnect(satellite, &key, incarnation);
+            }
+            Effect::Reconnect { key, incarnation } => {
+                self.have_conversation(satellite, &key, incarnation, remote::Event::Reconnect);
+                self.meddle(satellite, &key, 2 * SECOND);
+                // Who is asked again whether access is back may be asked across a jump of the clock.
+                if self.remotes.refused.contains(&(satellite, key))
+                    && self.strikes(satellite, Fault::ClockJump)
+                {
+                    let after = self.dice.between(0, 20);
+                    self.later(after, move |stage| stage.jump(satellite));
+                }
+            }
+            Effect::ForgetTokens { key } => self.remotes.tokens.forget(satellite, &key.user),
             Effect::ForgetUser { request, .. } => {
                 return Some(Event::UserForgotten { request, identities: 0, sessions: 0 });
             }

@@ -101,11 +101,55 @@ pub enum Fault {
     ListChange,
     /// A process cannot be started, for now or for good.
     SpawnFailure,
+    /// A server elsewhere cannot be connected to.
+    FarRefused,
+    /// A connection to one is reset before it has seen the request.
+    FarResetBefore,
+    /// A connection to one is reset after it has acted on the request.
+    FarResetAfter,
+    /// An answer of one breaks off.
+    FarCut,
+    /// One takes seconds to answer, perhaps too many.
+    FarSlow,
+    /// One takes a request and never answers.
+    FarSilent,
+    /// One answers 401 or 403 for no reason.
+    FarForbids,
+    /// One answers 3xx or another 4xx.
+    Far4xx,
+    /// One answers 429.
+    FarThrottles,
+    /// One answers 5xx.
+    Far5xx,
+    /// One answers with something else than was asked for.
+    FarGarbage,
+    /// The token of a request has just become void.
+    TokenExpired,
+    /// The source of tokens takes long.
+    TokenSlow,
+    /// The source of tokens cannot be asked.
+    TokenRefused,
+    /// A user's access to a server ends until the user connects again.
+    AccessEnded,
+    /// A server elsewhere, or one of its hosts, is away for minutes.
+    HostDown,
+    /// One goes and comes back, again and again.
+    HostFlaps,
+    /// One takes every request and answers none for minutes.
+    HostHangs,
+    /// A server elsewhere forgets its sessions.
+    SessionsLost,
+    /// A server elsewhere offers something else.
+    ListsChange,
+    /// A conversation with one ends though nobody told it to.
+    TalkBreaks,
+    /// A conversation with one takes long to end, perhaps too long.
+    TalkLingers,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 48] = [
+    pub const ALL: [Fault; 70] = [
         Fault::Loss,
         Fault::Refused,
         Fault::OneWay,
@@ -154,7 +198,32 @@ impl Fault {
         Fault::SpawnSlow,
         Fault::ListChange,
         Fault::SpawnFailure,
+        Fault::FarRefused,
+        Fault::FarResetBefore,
+        Fault::FarResetAfter,
+        Fault::FarCut,
+        Fault::FarSlow,
+        Fault::FarSilent,
+        Fault::FarForbids,
+        Fault::Far4xx,
+        Fault::FarThrottles,
+        Fault::Far5xx,
+        Fault::FarGarbage,
+        Fault::TokenExpired,
+        Fault::TokenSlow,
+        Fault::TokenRefused,
+        Fault::AccessEnded,
+        Fault::HostDown,
+        Fault::HostFlaps,
+        Fault::HostHangs,
+        Fault::SessionsLost,
+        Fault::ListsChange,
+        Fault::TalkBreaks,
+        Fault::TalkLingers,
     ];
+
+    /// How many of them befall a satellite without servers elsewhere. They come first.
+    const NEAR: usize = Fault::FarRefused as usize;
 
     /// Its name in reports.
     pub fn name(self) -> &'static str {
@@ -207,6 +276,28 @@ impl Fault {
             Fault::SpawnSlow => "spawn takes long",
             Fault::ListChange => "child changes its lists",
             Fault::SpawnFailure => "spawn fails",
+            Fault::FarRefused => "remote refuses",
+            Fault::FarResetBefore => "remote resets before it saw",
+            Fault::FarResetAfter => "remote resets after the deed",
+            Fault::FarCut => "remote's answer cut",
+            Fault::FarSlow => "remote slow",
+            Fault::FarSilent => "remote never answers",
+            Fault::FarForbids => "remote 401 or 403",
+            Fault::Far4xx => "remote 3xx or 4xx",
+            Fault::FarThrottles => "remote 429",
+            Fault::Far5xx => "remote 5xx",
+            Fault::FarGarbage => "remote garbage",
+            Fault::TokenExpired => "token expires in a request",
+            Fault::TokenSlow => "token fetched slowly",
+            Fault::TokenRefused => "token cannot be fetched",
+            Fault::AccessEnded => "access ended",
+            Fault::HostDown => "remote away",
+            Fault::HostFlaps => "remote flaps",
+            Fault::HostHangs => "remote hangs",
+            Fault::SessionsLost => "sessions lost",
+            Fault::ListsChange => "remote changes its lists",
+            Fault::TalkBreaks => "conversation ends itself",
+            Fault::TalkLingers => "conversation ends late",
         }
     }
 }
@@ -222,10 +313,12 @@ impl Default for Rates {
 }
 
 impl Rates {
-    /// A run's own mixture: some kinds not at all, the others rarely or often.
-    pub fn draw(random: &mut Random) -> Rates {
+    /// A run's own mixture: some kinds not at all, the others rarely or often. What befalls servers
+    /// elsewhere is drawn from `far`.
+    pub fn draw(random: &mut Random, far: &mut Random) -> Rates {
         let mut rates = Rates::default();
-        for rate in &mut rates.0 {
+        for (place, rate) in rates.0.iter_mut().enumerate() {
+            let random = if place < Fault::NEAR { &mut *random } else { &mut *far };
             let (occurs, is_often) = (random.chance(1, 2), random.chance(1, 4));
             let most = if is_often { 1_200 } else { 150 };
             let drawn = random.between(10, most);
@@ -287,8 +380,8 @@ mod tests {
 
     #[test]
     fn runs_differ_in_what_goes_wrong_and_each_kind_goes_wrong_in_some() {
-        let mut random = Random::new(1);
-        let all: Vec<Rates> = (0..200).map(|_| Rates::draw(&mut random)).collect();
+        let (mut random, mut far) = (Random::new(1), Random::new(2));
+        let all: Vec<Rates> = (0..200).map(|_| Rates::draw(&mut random, &mut far)).collect();
         for fault in Fault::ALL {
             let with = all.iter().filter(|rates| rates.of(fault) > 0).count();
             assert!((50..150).contains(&with), "{}: {with}", fault.name());

@@ -9,6 +9,7 @@ mod commands;
 mod events;
 mod polling;
 mod processes;
+mod remotes;
 mod secrets;
 mod views;
 
@@ -66,6 +67,22 @@ pub enum Invariant {
     NoSecretInJournal,
     /// No secret in the trace.
     NoSecretInTrace,
+    /// A conversation has an instance, and an instance one conversation.
+    ConversationHasInstance,
+    /// A status has a reason.
+    StatusHasReason,
+    /// Tools stay on offer.
+    ToolsStay,
+    /// A server is discovered once at a time.
+    OneDiscovery,
+    /// A conversation that has ended says no more.
+    EndedIsSilent,
+    /// No request bears another user's secrets.
+    IdentitiesApart,
+    /// A call that may not be repeated runs once, and one that was not sent never.
+    RunsOnce,
+    /// Servers elsewhere come back in time.
+    RemotesReturn,
     /// Time goes on.
     TimeGoesOn,
     /// When faults have ended, everything comes right.
@@ -74,7 +91,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Invariant; 24] = [
+    pub const ALL: [Invariant; 32] = [
         Invariant::OneProcessPerInstance,
         Invariant::ProcessHasInstance,
         Invariant::ReadyMeansRunning,
@@ -97,6 +114,14 @@ impl Invariant {
         Invariant::NoSecretInLogs,
         Invariant::NoSecretInJournal,
         Invariant::NoSecretInTrace,
+        Invariant::ConversationHasInstance,
+        Invariant::StatusHasReason,
+        Invariant::ToolsStay,
+        Invariant::OneDiscovery,
+        Invariant::EndedIsSilent,
+        Invariant::IdentitiesApart,
+        Invariant::RunsOnce,
+        Invariant::RemotesReturn,
         Invariant::TimeGoesOn,
         Invariant::Converges,
     ];
@@ -126,6 +151,14 @@ impl Invariant {
             Invariant::NoSecretInLogs => "no secret in a log line",
             Invariant::NoSecretInJournal => "no secret in the journal",
             Invariant::NoSecretInTrace => "no secret in the trace",
+            Invariant::ConversationHasInstance => "a conversation has an instance of its own",
+            Invariant::StatusHasReason => "a remote's status has a reason",
+            Invariant::ToolsStay => "tools stay until others are known",
+            Invariant::OneDiscovery => "one discovery at a time",
+            Invariant::EndedIsSilent => "a conversation that ended says no more",
+            Invariant::IdentitiesApart => "no request bears another user's secrets",
+            Invariant::RunsOnce => "a call runs once, unsent never",
+            Invariant::RemotesReturn => "remotes come back in time",
             Invariant::TimeGoesOn => "time goes on",
             Invariant::Converges => "without faults everything comes right",
         }
@@ -165,8 +198,14 @@ pub struct Watch {
     unkept: BTreeSet<String>,
     /// Processes started for each command, by instance.
     started: BTreeMap<(String, InstanceKey), u64>,
+    /// How often servers elsewhere did what each call asks for.
+    ran: BTreeMap<u64, u64>,
+    /// Calls of which it was said that no server saw them.
+    unsent: BTreeSet<u64>,
+    /// Instances of each satellite's daemon whose tools were known.
+    tools: BTreeMap<usize, (u64, BTreeSet<InstanceKey>)>,
     /// The revision of each satellite's view that was looked at last.
-    seen: BTreeMap<usize, (u64, u64, u64)>,
+    seen: BTreeMap<usize, (u64, u64, u64, u64)>,
 }
 
 impl Watch {
@@ -190,7 +229,8 @@ pub fn after_step(stage: &mut Stage, satellite: Option<usize>) {
     stage.watch.holds(Invariant::AcceptedEventsKept, kept);
     let Some(subject) = stage.satellites.get(index) else { return };
     let Some(control) = &subject.control else { return };
-    let now = (control.view().revision, subject.boot, stage.processes.changes());
+    let (processes, conversations) = (stage.processes.changes(), stage.remotes.changes());
+    let now = (control.view().revision, subject.boot, processes, conversations);
     if stage.watch.seen.insert(index, now) == Some(now) {
         return;
     }
@@ -204,6 +244,16 @@ pub fn after_step(stage: &mut Stage, satellite: Option<usize>) {
     for (invariant, outcome) in outcomes {
         stage.watch.holds(invariant, outcome);
     }
+    if !stage.remotes.servers.is_empty() {
+        let outcomes = [
+            (Invariant::ConversationHasInstance, remotes::have_instances(stage, index)),
+            (Invariant::StatusHasReason, remotes::statuses_have_reasons(stage, index)),
+            (Invariant::ToolsStay, remotes::tools_stay(stage, index)),
+        ];
+        for (invariant, outcome) in outcomes {
+            stage.watch.holds(invariant, outcome);
+        }
+    }
     if let Some(outcome) = views::statuses_agree(stage, index) {
         stage.watch.holds(Invariant::StatusesAgree, outcome);
     }
@@ -212,6 +262,7 @@ pub fn after_step(stage: &mut Stage, satellite: Option<usize>) {
 pub(super) use calls::{answered, none_left, notified};
 pub(super) use commands::{begun, not_journalled, results, started_for};
 pub(super) use events::batch;
+pub(super) use remotes::{knocked, listed, ran, sent};
 pub(super) use secrets::{journalled, logged, traced};
 pub(super) use views::heartbeat;
 

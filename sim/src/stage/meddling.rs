@@ -8,17 +8,37 @@ use super::Stage;
 use super::backend::Change;
 use super::faults::Fault;
 
+/// Some of what is done, by its number.
+pub(super) const KILL: u64 = 0;
+pub(super) const RESTART: u64 = 1;
+pub(super) const SHUTDOWN: u64 = 3;
+pub(super) const SWITCH: u64 = 7;
+pub(super) const REMOVAL: u64 = 9;
+pub(super) const RECOVERY: u64 = 13;
+
 impl Stage {
     /// An instance moves: perhaps somebody does something about it within the next `within_ms`.
     /// Says whether that is so.
     pub(super) fn meddle(&mut self, satellite: usize, key: &InstanceKey, within_ms: u64) -> bool {
-        if !self.strikes(satellite, Fault::Meddling) {
-            return false;
+        let strikes = self.strikes(satellite, Fault::Meddling);
+        if strikes {
+            let what = self.dice.below(14);
+            self.meddle_within(satellite, key, within_ms, what);
         }
-        let (key, what) = (key.clone(), self.dice.below(14));
+        strikes
+    }
+
+    /// Somebody does something about an instance within the next `within_ms`.
+    pub(super) fn meddle_within(
+        &mut self,
+        satellite: usize,
+        key: &InstanceKey,
+        within_ms: u64,
+        what: u64,
+    ) {
+        let key = key.clone();
         let after = self.dice.between(0, within_ms);
         self.later(after, move |stage| stage.meddle_now(satellite, &key, what));
-        true
     }
 
     fn meddle_now(&mut self, satellite: usize, key: &InstanceKey, what: u64) {
@@ -30,22 +50,30 @@ impl Stage {
             "user_id": key.user.as_str()});
         let mut changed = None;
         match what {
-            0 => self.file(&id, "kill", &about),
-            1 => self.file(&id, "restart", &about),
+            KILL => self.file(&id, "kill", &about),
+            RESTART => self.file(&id, "restart", &about),
             2 => self.file(&id, "spawn", &about),
-            3 => self.shut_down(satellite),
+            SHUTDOWN => self.shut_down(satellite),
             4 => self.want_all(satellite),
-            5 => self.use_all(satellite),
+            5 => {
+                self.use_all(satellite);
+                self.use_elsewhere(satellite);
+            }
             6 => self.jump(satellite),
-            7 => {
+            SWITCH => {
                 let payload = json!({"action": "update_tool_status", "team_id": key.team.as_str(),
                     "installation_id": key.installation.as_str(), "tool_name": "echo",
                     "is_disabled": true});
                 self.file(&id, "configure", &payload);
             }
             8 => self.file(&id, "health_check", &json!({})),
-            9 | 10 => changed = self.backend.change(key, Change::Removed),
+            REMOVAL | 10 => changed = self.backend.change(key, Change::Removed),
             11 => changed = self.backend.change(key, Change::CommandLine),
+            RECOVERY if self.remotes.serves(key) => {
+                let mut recovery = about;
+                recovery["event"] = json!("mcp_recovery");
+                self.file(&id, "configure", &recovery);
+            }
             _ => changed = self.backend.change(key, Change::Name),
         }
         if let Some(before) = changed {

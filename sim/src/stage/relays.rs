@@ -9,6 +9,7 @@ use satellite_core::time::{SECOND, Timestamp};
 
 use super::child::Child;
 use super::faults::Fault;
+use super::remotes::{Through, may_repeat};
 use super::{Due, Stage, describe, invariants};
 use crate::trace::{Digest, Words};
 
@@ -45,8 +46,8 @@ pub(super) enum Peering {
 pub struct OpenCall {
     /// The satellite through which it goes.
     pub satellite: usize,
-    /// The process.
-    pub pid: u32,
+    /// What it goes through.
+    pub through: Through,
     /// What the child is to say in its answer.
     pub number: u64,
     /// When it began, by the daemon's clock.
@@ -179,8 +180,9 @@ impl Stage {
         }
     }
 
-    /// Sets the alarms of a satellite's relays anew, because its clock has changed.
+    /// Sets the alarms of a satellite's relays and conversations anew, because its clock has changed.
     pub(super) fn arm_all(&mut self, satellite: usize) {
+        self.arm_conversations(satellite);
         let Some(subject) = self.satellites.get_mut(satellite) else { return };
         let pids: Vec<u32> = subject.peers.keys().copied().collect();
         for peer in subject.peers.values_mut() {
@@ -202,7 +204,7 @@ impl Stage {
         if let Some(subject) = self.satellites.get_mut(satellite) {
             subject.peers.remove(&pid);
         }
-        invariants::none_left(self, satellite, pid);
+        invariants::none_left(self, satellite, Through::Process(pid));
         closed
     }
 
@@ -238,13 +240,26 @@ impl Stage {
         let pids: Vec<u32> = subject.peers.keys().copied().collect();
         for pid in pids {
             for _ in 0..self.dice.between(1, 4) {
-                self.call(satellite, pid);
+                self.call(satellite, Through::Process(pid));
+            }
+        }
+    }
+
+    /// Has clients call every server elsewhere that takes calls.
+    pub fn use_elsewhere(&mut self, satellite: usize) {
+        let now = self.now;
+        if self.satellites.get(satellite).is_none_or(|it| it.asleep_until > now) {
+            return;
+        }
+        for number in self.callable(satellite) {
+            for _ in 0..self.dice.between(1, 4) {
+                self.call(satellite, Through::Conversation(number));
             }
         }
     }
 
     /// Has a client call a tool.
-    fn call(&mut self, satellite: usize, pid: u32) {
+    fn call(&mut self, satellite: usize, through: Through) {
         let Some(subject) = self.satellites.get(satellite) else { return };
         let at = subject.clock.show(self.now);
         self.calls.count += 1;
@@ -259,16 +274,29 @@ impl Stage {
         };
         let params = format!(r#"{{"name":"echo","arguments":{{"number":{number}}}{meta}}}"#);
         let params = serde_json::value::RawValue::from_string(params).ok();
-        self.calls.open.insert(call, OpenCall { satellite, pid, number, at, timeout_ms });
+        self.calls.open.insert(call, OpenCall { satellite, through, number, at, timeout_ms });
         let method = String::from("tools/call");
-        self.relay(
-            satellite,
-            pid,
-            relay::Event::Called(Call { id: call, method, params, timeout_ms, repeatable: false }),
-        );
-        if self.strikes(satellite, Fault::CallCancelled) {
-            let after = self.dice.between(0, 3 * SECOND);
-            self.at_peer(satellite, pid, after, Peering::Cancels(call));
+        match through {
+            Through::Process(pid) => {
+                let call = Call { id: call, method, params, timeout_ms, repeatable: false };
+                self.relay(satellite, pid, relay::Event::Called(call));
+            }
+            Through::Conversation(number) => {
+                let repeatable = may_repeat(call.0);
+                let call = Call { id: call, method, params, timeout_ms, repeatable };
+                self.call_elsewhere(satellite, number, call);
+            }
+        }
+        let after =
+            self.strikes(satellite, Fault::CallCancelled).then(|| self.dice.between(0, 3 * SECOND));
+        match (through, after) {
+            (Through::Process(pid), Some(after)) => {
+                self.at_peer(satellite, pid, after, Peering::Cancels(call));
+            }
+            (Through::Conversation(number), Some(after)) => {
+                self.cancel_elsewhere(satellite, number, after, call);
+            }
+            (_, None) => {}
         }
     }
 }

@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use super::clock::Clock;
 use super::relays::Peer;
+use super::remotes::Conversation;
 
 /// What survives a killed daemon.
 #[derive(Clone, Debug, Default)]
@@ -171,6 +172,8 @@ pub struct Satellite {
     pub sampled: Arc<View>,
     /// The relays of its processes, by their ids.
     pub peers: BTreeMap<u32, Peer>,
+    /// Its conversations with servers elsewhere, by their numbers.
+    pub conversations: BTreeMap<u64, Conversation>,
     /// When the control machine and the heartbeat next want the time, by the true clock.
     pub due: [Option<Timestamp>; 2],
 }
@@ -199,6 +202,7 @@ impl Satellite {
             crashes: BTreeMap::new(),
             sampled: Arc::default(),
             peers: BTreeMap::new(),
+            conversations: BTreeMap::new(),
             due: [None; 2],
         }
     }
@@ -228,6 +232,7 @@ impl Satellite {
         self.control = None;
         self.heartbeat = None;
         self.peers.clear();
+        self.conversations.clear();
         self.due = [None; 2];
         self.fuse = None;
     }

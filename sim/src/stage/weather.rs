@@ -26,6 +26,7 @@ impl Stage {
         self.backend.is_down = false;
         self.backend.trouble = None;
         self.backend.in_maintenance = false;
+        self.calm_remotes();
         for subject in &mut self.satellites {
             subject.disk_full_until = Timestamp(0);
             subject.read_only_until = Timestamp(0);
@@ -51,6 +52,7 @@ impl Stage {
             let lasts = lasting(self, HOUR);
             self.later(lasts, |stage| stage.backend.in_maintenance = false);
         }
+        self.trouble_remotes(calm);
         for satellite in 0..self.satellites.len() {
             let killed = self.strikes(satellite, Fault::DaemonKilled);
             let with_power = self.strikes(satellite, Fault::PowerCut);

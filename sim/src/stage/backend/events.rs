@@ -24,8 +24,11 @@ pub struct Ledger {
     pub refused_gaps: Vec<(u64, u64)>,
     /// How many events gaps have named.
     pub in_gaps: u64,
-    /// The status that each instance was last said to have, by installation and user.
-    pub statuses: BTreeMap<(String, String), String>,
+    /// The first and last number of gaps that were declared.
+    pub gaps: Vec<(u64, u64)>,
+    /// The status that each instance was last said to have, by installation and user, and the number
+    /// of the event that said it.
+    pub statuses: BTreeMap<(String, String), (u64, String)>,
 }
 
 /// An event that arrived.
@@ -47,6 +50,9 @@ pub struct Stored {
     pub gap: Option<(u64, u64)>,
     /// Whether it was refused before: this is a copy that was overtaken.
     pub was_refused: bool,
+    /// Whether a gap named it before, and nothing came under its number: it left a daemon that has
+    /// died, and was overtaken by what the next one has to say.
+    pub was_named: bool,
 }
 
 #[derive(Deserialize)]
@@ -113,24 +119,39 @@ impl ModelBackend {
         let number = |name: &str| head.data[name].as_u64().unwrap_or_default();
         let gap = head.gap();
         let last = ledger.last;
-        let mut was_refused = false;
+        let (mut was_refused, mut was_named) = (false, false);
         if before.is_none() {
+            was_named = ledger.gaps.iter().any(|(from, to)| (*from..=*to).contains(&head.seq))
+                && ledger.known.values().filter(|(seq, _)| *seq == head.seq).count() == 1;
+            ledger.gaps.extend(gap);
             ledger.last = ledger.last.max(Some(head.seq));
             was_refused = ledger.refused.remove(&head.seq);
             if gap.is_some() {
                 ledger.in_gaps += number("count");
             }
-            // A copy that was overtaken tells of a status that is over.
-            let is_latest = last.is_none_or(|last| head.seq > last);
-            if head.kind == "mcp.server.status_changed" && is_latest {
+            if head.kind == "mcp.server.status_changed" {
                 let text = |name: &str| head.data[name].as_str().unwrap_or_default().to_string();
                 let of = (text("installation_id"), text("user_id"));
-                ledger.statuses.insert(of, text("status"));
+                let told = ledger.statuses.entry(of).or_default();
+                // A copy that was overtaken may tell of a status that is over.
+                if head.seq > told.0 {
+                    *told = (head.seq, text("status"));
+                }
             }
             *self.kinds.entry(head.kind).or_default() += 1;
         }
         let (satellite, id, seq) = (satellite.to_string(), head.id, head.seq);
-        self.fresh.push(Stored { satellite, id, seq, before, digest, last, gap, was_refused });
+        self.fresh.push(Stored {
+            satellite,
+            id,
+            seq,
+            before,
+            digest,
+            last,
+            gap,
+            was_refused,
+            was_named,
+        });
     }
 
     /// Takes note that a batch is being refused: an event that is alone in it will not come again.

@@ -5,13 +5,14 @@ use serde_json::{Value, json};
 
 use super::ModelBackend;
 use crate::stage::SECRET;
+use crate::stage::remotes::server::{address, kind};
 
 /// What is done to an instance's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// It is taken away.
     Removed,
-    /// Its command line is another one.
+    /// Its command line, or what its requests bear, is another one.
     CommandLine,
     /// Its name is another one.
     Name,
@@ -44,6 +45,25 @@ impl ModelBackend {
         );
     }
 
+    /// Adds a server elsewhere for a user, or adds it again.
+    pub fn serve_far(&mut self, slug: &str, user: &str) {
+        let Some(kind) = kind(slug) else { return };
+        self.version += 1;
+        let installation = format!("i-{slug}");
+        let others: Vec<String> = (1..kind.hosts).map(|host| address(slug, host)).collect();
+        let secret = format!("{SECRET}-of-{slug}-{user}");
+        self.servers.insert(
+            format!("{slug}-acme-{user}-{installation}"),
+            json!({"installation_id": installation, "instance_id": format!("inst-{slug}-{user}"),
+                "team_id": "t1", "team_slug": "acme", "server_name": slug, "server_slug": slug,
+                "installation_name": slug, "transport_type": kind.transport, "enabled": true,
+                "user_id": user, "user_slug": user, "instance_status": "provisioning",
+                "requires_oauth": kind.needs_token, "source": "manual",
+                "url": address(slug, 0), "urls": others,
+                "headers": {"X-User-Key": secret}, "url_query_params": {"key": secret}}),
+        );
+    }
+
     /// Removes a server, for all of its users.
     pub fn remove(&mut self, slug: &str) {
         self.version += 1;
@@ -69,6 +89,9 @@ impl ModelBackend {
         match change {
             Change::Removed => {
                 self.servers.remove(&before.0);
+            }
+            Change::CommandLine if entry["url"].is_string() => {
+                entry["headers"]["X-Version"] = json!(self.version.to_string());
             }
             Change::CommandLine => {
                 entry["args"] = json!([text(&entry["args"][0]), self.version.to_string()])

@@ -7,6 +7,8 @@ use satellite_core::time::SECOND;
 use super::Invariant;
 use crate::stage::Stage;
 use crate::stage::child::echo;
+use crate::stage::relays::OpenCall;
+use crate::stage::remotes::Through;
 
 /// The word for how a call ended.
 fn word(outcome: &CallOutcome) -> &'static str {
@@ -23,7 +25,11 @@ fn word(outcome: &CallOutcome) -> &'static str {
 /// A call ends: for the first time, and if with a result, with that which the child meant for it.
 pub(in crate::stage) fn answered(stage: &mut Stage, id: CallId, outcome: &CallOutcome) {
     let how = word(outcome);
-    let wrong = match (stage.calls.open.remove(&id), outcome) {
+    let open = stage.calls.open.remove(&id);
+    if let Some(OpenCall { through: Through::Conversation(_), number, .. }) = &open {
+        super::remotes::ended(stage, *number, outcome);
+    }
+    let wrong = match (open, outcome) {
         (None, _) => Err(format!("call {} ended again: {how}", id.0)),
         (Some(call), CallOutcome::Result(result)) if result.get() != echo(call.number) => {
             Err(format!("call {} got {}", id.0, result.get()))
@@ -44,12 +50,12 @@ pub(in crate::stage) fn notified(stage: &mut Stage, id: CallId) {
     stage.watch.holds(Invariant::CallEndsOnce, outcome);
 }
 
-/// A relay is closed: no call that went through it is left.
-pub(in crate::stage) fn none_left(stage: &mut Stage, satellite: usize, pid: u32) {
+/// A relay or a conversation is closed: no call that went through it is left.
+pub(in crate::stage) fn none_left(stage: &mut Stage, satellite: usize, through: Through) {
     let mut open = stage.calls.open.iter();
-    let left = open.find(|(_, call)| call.satellite == satellite && call.pid == pid);
+    let left = open.find(|(_, call)| call.satellite == satellite && call.through == through);
     let outcome = left.map_or(Ok(()), |(id, _)| {
-        Err(format!("call {} goes on after the process {pid} has ended", id.0))
+        Err(format!("call {} goes on after {through:?} has ended", id.0))
     });
     stage.watch.holds(Invariant::CallEndsOnce, outcome);
 }

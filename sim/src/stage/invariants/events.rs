@@ -98,10 +98,11 @@ fn without_holes(event: &Stored, refused: impl Fn(u64) -> Option<u64>) -> Result
     Ok(())
 }
 
-/// No two events have one number. One that was refused may yet come, in a copy that was overtaken.
+/// No two events have one number. One that was refused, or that a gap has named, may yet come: in a
+/// copy that was overtaken.
 fn once(event: &Stored) -> Result<(), String> {
     match event.last {
-        Some(last) if event.seq <= last && !event.was_refused => {
+        Some(last) if event.seq <= last && !event.was_refused && !event.was_named => {
             Err(format!("number {} came as a new event {} after {last}", event.seq, event.id))
         }
         _ => Ok(()),
@@ -122,6 +123,7 @@ mod tests {
             last,
             gap: None,
             was_refused: false,
+            was_named: false,
         }
     }
 
@@ -147,6 +149,7 @@ mod tests {
         assert!(once(&event(Some(17), 17)).is_err());
         assert!(once(&event(Some(17), 18)).is_ok());
         assert!(once(&Stored { was_refused: true, ..event(Some(18), 17) }).is_ok());
+        assert!(once(&Stored { was_named: true, ..event(Some(18), 17) }).is_ok());
     }
 
     #[test]

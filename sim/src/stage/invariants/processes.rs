@@ -39,7 +39,8 @@ pub(super) fn ready_means_running(stage: &Stage, index: usize) -> Result<(), Str
     let Some(control) = &subject.control else { return Ok(()) };
     for (key, instance) in &control.view().instances {
         let Some(incarnation) = instance.ready else { continue };
-        if stage.processes.find(index, key, incarnation, subject.boot).is_none() {
+        let has_process = stage.processes.find(index, key, incarnation, subject.boot).is_some();
+        if !has_process && !super::remotes::is_ready(stage, index, instance) {
             return Err(format!("{}: {key} is ready without a process", subject.name));
         }
         if instance.status == InstanceStatus::PermanentlyFailed {

@@ -56,7 +56,7 @@ pub(super) fn statuses_agree(stage: &Stage, index: usize) -> Option<Result<(), S
     }
     for (key, instance) in &view.instances {
         let of = (key.installation.as_str().to_string(), key.user.as_str().to_string());
-        let told = row.ledger.statuses.get(&of).map(String::as_str);
+        let told = row.ledger.statuses.get(&of).map(|(_, status)| status.as_str());
         if told != Some(instance.status.as_str()) {
             return Some(Err(format!(
                 "{key} of {} is {}, and the Backend was told {told:?}",
