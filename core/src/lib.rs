@@ -56,6 +56,7 @@ pub mod secret;
 pub mod server;
 pub mod session;
 pub mod sse;
+pub mod team_user;
 pub mod time;
 pub mod tokens;
 pub mod usage;

@@ -34,6 +34,10 @@ const DEV_DIRECTORY: &str = ".satellite";
 /// Runs the command of this process's arguments.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    // Before anything else: the process is alone in its namespaces and must stay single-threaded.
+    if matches!(&*arguments, [_, command] if command == crate::jail::COMMAND) {
+        return crate::jail::main();
+    }
     let form = match arguments.iter().any(|it| it == "--json") {
         false => Form::Human,
         true if arguments.get(1).is_some_and(|it| it == "dev") => Form::Json("ready"),

@@ -3,6 +3,7 @@
 
 mod environment;
 mod executables;
+mod jailer;
 mod linux;
 mod process_table;
 mod spawner;
@@ -18,6 +19,7 @@ use satellite_core::process::{ProcessSpec, SpawnFailure};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::jailer::{JailOptions, MissingPart};
 pub use self::linux::{HostOptions, LinuxHost};
 pub(crate) use self::stderr::{Dropped, read as read_stderr};
 pub use self::sweep::sweep;

@@ -15,6 +15,7 @@ pub mod heartbeat_task;
 pub mod host;
 pub mod host_sample;
 pub mod http_client;
+mod jail;
 pub mod mcp;
 pub mod recording;
 pub mod relay_task;

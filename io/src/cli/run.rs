@@ -113,6 +113,7 @@ impl Satellite {
             environment: settings.environment.0.clone(),
             homes: settings.homes.clone(),
             shared_home: settings.shared_home.clone(),
+            jail: None,
         })
         .map_err(|error| cannot("start processes", &error))?;
         let sampler = HostSampler::new(state.path())

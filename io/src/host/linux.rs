@@ -1,6 +1,6 @@
 //! Processes on Linux.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
@@ -16,9 +16,10 @@ use sha2::{Digest, Sha256};
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
-use super::environment::BaseEnvironment;
+use super::environment::{BaseEnvironment, MARKER};
 use super::executables::Executables;
-use super::spawner::{Child, Program, SpawnError, Spawner, Step};
+use super::jailer::{Inmate, JailOptions, Jailer, MissingPart, Reports};
+use super::spawner::{Child, Program, Spawner, Step};
 use super::supervisor::Supervisor;
 use super::{Launch, Process, ProcessHost};
 
@@ -38,6 +39,8 @@ pub struct HostOptions {
     pub homes: PathBuf,
     /// One home for all instead, for a developer's own machine.
     pub shared_home: Option<PathBuf>,
+    /// How servers are jailed; `None` leaves them unjailed.
+    pub jail: Option<JailOptions>,
 }
 
 /// Starts children of this process. Cheap to clone.
@@ -53,6 +56,7 @@ struct Inner {
     environment: BaseEnvironment,
     homes: PathBuf,
     shared_home: Option<PathBuf>,
+    jailer: Option<Jailer>,
     spawner: Spawner,
 }
 
@@ -70,15 +74,70 @@ impl LinuxHost {
                 "Allowed commands that are not installed"
             );
         }
+        let homes = options.homes.clone();
+        let jailer = options.jail.map(|options| Jailer::new(options, homes));
         let inner = Inner {
             marker: options.marker,
             executables,
             environment,
             homes: options.homes,
             shared_home: options.shared_home,
+            jailer,
             spawner: Spawner::start()?,
         };
         Ok(LinuxHost { inner: Arc::new(inner) })
+    }
+}
+
+impl LinuxHost {
+    /// What is missing for jails, found by setting one up; what it takes with it ends with it.
+    pub async fn rehearse(&self) -> Result<(), MissingPart> {
+        let inner = &*self.inner;
+        let missing = |step: &str, error: String| MissingPart { step: step.to_owned(), error };
+        let team = TeamId::from("rehearsal");
+        let own = inner.own(&team);
+        let rehearsed = async {
+            let (home, _) = inner.directories(&team).map_err(|(path, error)| {
+                missing("create directories", format!("{}: {error}", path.display()))
+            })?;
+            let inmate = Inmate {
+                team,
+                own: own.clone(),
+                home,
+                executable: PathBuf::from("/bin/true"),
+                arguments: Vec::new(),
+                environment: BTreeMap::new(),
+                marker: (MARKER.into(), OsString::from(format!("{}:rehearsal:0", inner.marker))),
+                cgroup: None,
+            };
+            let (program, mut reports) =
+                self.jailed(inmate).await.map_err(|failed| missing(&failed.step, failed.error))?;
+            let child = inner
+                .spawner
+                .spawn(program)
+                .await
+                .map_err(|failed| missing(failed.step.name(), failed.error.to_string()))?;
+            let outcome = reports.until_running().await;
+            drop(child);
+            outcome.map_err(|(step, error)| missing(&step, error.to_string()))
+        };
+        let outcome = rehearsed.await;
+        // Made for this alone.
+        let _ = std::fs::remove_dir_all(own);
+        outcome
+    }
+
+    /// Prepares a jail; on a thread of its own, for the system may take its time to make a user.
+    async fn jailed(&self, inmate: Inmate) -> Result<(Program, Reports), SpawnFailure> {
+        let inner = Arc::clone(&self.inner);
+        let prepare = move || match &inner.jailer {
+            Some(jailer) => jailer.program(inmate),
+            None => Err(String::from("servers are not jailed")),
+        };
+        let prepared = tokio::task::spawn_blocking(prepare).await;
+        prepared
+            .unwrap_or_else(|error| Err(error.to_string()))
+            .map_err(|error| failure("prepare the jail", error, true))
     }
 }
 
@@ -113,16 +172,46 @@ impl ProcessHost for LinuxHost {
             );
         }
 
-        let program = Program {
-            path: executable.to_owned(),
-            arguments: process.args.iter().map(OsString::from).collect(),
-            environment: environment.variables,
-            directory: home,
-            ..Program::default()
+        let arguments = process.args.iter().map(OsString::from).collect();
+        let (program, reports) = if inner.jailer.is_some() {
+            let own = inner.own(&launch.key.team);
+            let environment = environment.variables;
+            let inmate = Inmate {
+                team: launch.key.team.clone(),
+                own,
+                home,
+                executable: executable.to_owned(),
+                arguments,
+                marker: (MARKER.into(), OsString::from(&marker)),
+                environment,
+                cgroup: None,
+            };
+            let (program, reports) = self.jailed(inmate).await?;
+            (program, Some(reports))
+        } else {
+            let program = Program {
+                path: executable.to_owned(),
+                arguments,
+                environment: environment.variables,
+                directory: home,
+                ..Program::default()
+            };
+            (program, None)
         };
-        let child =
-            inner.spawner.spawn(program).await.map_err(|error| explain(executable, &error))?;
-        adopt(child, marker, launch, inner.spawner.clone()).map_err(|error| {
+        let child = inner.spawner.spawn(program).await.map_err(|failed| {
+            explain(executable, failed.step.name(), failed.step == Step::Exec, &failed.error)
+        })?;
+        let reports = match reports {
+            None => None,
+            Some(mut reports) => match reports.until_running().await {
+                Ok(()) => Some(reports),
+                // Dropping the child ends the jail, if it has not ended.
+                Err((step, error)) => {
+                    return Err(explain(executable, &step, step == Step::Exec.name(), &error));
+                }
+            },
+        };
+        adopt(child, marker, launch, reports, inner.spawner.clone()).map_err(|error| {
             failure("open pipes", format!("{error}; raise the limit of open files"), true)
         })
     }
@@ -133,6 +222,7 @@ fn adopt(
     mut child: Child,
     marker: String,
     launch: Launch,
+    reports: Option<Reports>,
     spawner: Spawner,
 ) -> io::Result<Process<LinuxHost>> {
     // Until it is released, dropping the child ends it.
@@ -152,6 +242,7 @@ fn adopt(
         pid,
         pidfd,
         marker,
+        jail: reports,
         terminate: launch.terminate,
         exited: exited_sender,
         gone: gone_sender,
@@ -163,14 +254,23 @@ fn adopt(
 }
 
 impl Inner {
-    /// The team's home and temporary directory, made if need be; 0700.
-    fn directories(&self, team: &TeamId) -> Result<(PathBuf, PathBuf), (PathBuf, io::Error)> {
+    /// The directory of a team.
+    fn own(&self, team: &TeamId) -> PathBuf {
         // A team's id is any text; its hash is a safe name.
         let hash = Sha256::digest(team.as_str().as_bytes());
         let name: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        let own = self.homes.join(name);
-        let home = self.shared_home.clone().unwrap_or_else(|| own.join("home"));
-        let temporary = own.join("tmp");
+        self.homes.join(name)
+    }
+
+    /// The team's home and temporary directory, made if need be; 0700. In a jail the latter is the
+    /// jail's own, and the home is never shared.
+    fn directories(&self, team: &TeamId) -> Result<(PathBuf, PathBuf), (PathBuf, io::Error)> {
+        let own = self.own(team);
+        let (home, temporary) = match (&self.jailer, &self.shared_home) {
+            (Some(_), _) => (own.join("home"), PathBuf::from("/tmp")),
+            (None, Some(shared)) => (shared.clone(), own.join("tmp")),
+            (None, None) => (own.join("home"), own.join("tmp")),
+        };
         for path in [&home, &temporary] {
             create_private(path).map_err(|error| (path.clone(), error))?;
         }
@@ -194,23 +294,22 @@ fn failure(step: &str, error: String, retryable: bool) -> SpawnFailure {
     SpawnFailure { step: step.to_owned(), error, retryable }
 }
 
-fn explain(executable: &Path, failed: &SpawnError) -> SpawnFailure {
+fn explain(executable: &Path, step: &str, is_exec: bool, error: &io::Error) -> SpawnFailure {
     let path = executable.display();
-    let error = &failed.error;
     let (error, retryable) = match error.kind() {
-        io::ErrorKind::NotFound if failed.step == Step::Exec => (
+        io::ErrorKind::NotFound if is_exec => (
             format!(
                 "{path} cannot be started: it, or the interpreter its first line names, is not there; reinstall it"
             ),
             false,
         ),
-        io::ErrorKind::PermissionDenied if failed.step == Step::Exec => (
+        io::ErrorKind::PermissionDenied if is_exec => (
             format!(
                 "{path} cannot be started: {error}; make it executable for the satellite's user"
             ),
             false,
         ),
-        io::ErrorKind::InvalidInput if failed.step == Step::Exec => (
+        io::ErrorKind::InvalidInput if is_exec => (
             format!(
                 "{path} cannot be started: an argument or variable holds a NUL character; remove it from the configuration"
             ),
@@ -229,7 +328,7 @@ fn explain(executable: &Path, failed: &SpawnError) -> SpawnFailure {
             true,
         ),
     };
-    failure(failed.step.name(), error, retryable)
+    failure(step, error, retryable)
 }
 
 #[cfg(test)]

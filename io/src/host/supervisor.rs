@@ -13,8 +13,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::ProcessExit;
+use super::jailer::Reports;
 use super::process_table::{Entry, Held, started_by};
-use super::spawner::Spawner;
+use super::spawner::{Spawner, pidfd_send_signal};
+use crate::jail::Report;
 
 /// What `nix` reports for a process that a real-time signal ended: it knows no names for those.
 /// The system call itself has succeeded then.
@@ -25,6 +27,9 @@ pub(super) struct Supervisor {
     pub(super) pid: Pid,
     pub(super) pidfd: AsyncFd<OwnedFd>,
     pub(super) marker: String,
+    /// What its jail tells, where it is in one. The process is then the jail's process 1: whatever
+    /// it started ends with it, and it hands SIGTERM on.
+    pub(super) jail: Option<Reports>,
     pub(super) terminate: mpsc::UnboundedReceiver<u64>,
     pub(super) exited: oneshot::Sender<ProcessExit>,
     pub(super) gone: oneshot::Sender<()>,
@@ -43,7 +48,9 @@ impl Supervisor {
         let kill_at = self.until_exit().await;
         let exit = self.peek();
         let _ = self.exited.send(exit);
-        end_rest(self.pid, &self.marker, std::mem::take(&mut self.strays), kill_at).await;
+        if self.jail.is_none() {
+            end_rest(self.pid, &self.marker, std::mem::take(&mut self.strays), kill_at).await;
+        }
         match wait(&self.pidfd, WaitPidFlag::empty()) {
             Ok(_) | Err(HAS_NO_NAME) => {}
             Err(error) => {
@@ -89,6 +96,11 @@ impl Supervisor {
     /// Those outside its group are looked for first, while their parents still connect them to the
     /// child, and kept: without marker they could not be found once it has exited.
     async fn signal_all(&mut self, signal: Signal) {
+        if self.jail.is_some() {
+            // An exited process is no error.
+            let _ = pidfd_send_signal(self.pidfd.as_fd(), signal);
+            return;
+        }
         for (held, in_group) in hold_rest(self.pid, &self.marker).await {
             if !in_group {
                 held.signal(signal);
@@ -100,7 +112,15 @@ impl Supervisor {
 
     /// How the child exited, without reaping it.
     fn peek(&self) -> ProcessExit {
-        exit_of(wait(&self.pidfd, WaitPidFlag::WNOWAIT))
+        match self.jail.as_ref().and_then(Reports::ended) {
+            Some(Report::Exited(code)) => ProcessExit { code: Some(code), signal: None },
+            Some(Report::Signalled(signal)) => {
+                let name = Signal::try_from(signal).map_or("a real-time signal", Signal::as_str);
+                ProcessExit { code: None, signal: Some(name.to_owned()) }
+            }
+            // The jail itself was ended.
+            _ => exit_of(wait(&self.pidfd, WaitPidFlag::WNOWAIT)),
+        }
     }
 }
 

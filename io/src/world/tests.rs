@@ -100,6 +100,7 @@ impl Stage {
             environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
             homes: root.clone(),
             shared_home: None,
+            jail: None,
         });
         let (inbox, events) = mpsc::unbounded_channel();
         let parts = Parts {

@@ -40,6 +40,7 @@ impl Bench {
             ],
             homes: root.join("homes"),
             shared_home: None,
+            jail: None,
         });
         Bench { host: host.unwrap(), daemon, root }
     }
@@ -241,7 +242,7 @@ async fn a_sweep_ends_what_a_killed_daemon_left_and_nobody_else() {
     let name = format!("test-sweep-{}", std::process::id());
     let start = |marker: String, script: &str| {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", script]).env(super::super::environment::MARKER, marker);
+        command.args(["-c", script]).env(MARKER, marker);
         command.stdin(std::process::Stdio::null()).spawn().unwrap()
     };
     let mut left = start(format!("{name}:t/i/u:3"), "exec sleep 300");
