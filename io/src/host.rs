@@ -6,7 +6,7 @@ mod executables;
 mod jailer;
 mod linux;
 mod process_table;
-mod spawner;
+pub(crate) mod spawner;
 mod stderr;
 mod supervisor;
 mod sweep;

@@ -7,6 +7,8 @@
 mod bench;
 #[path = "jail/life.rs"]
 mod life;
+#[path = "jail/plain_user.rs"]
+mod plain_user;
 
 use std::fs;
 use std::net::TcpListener;

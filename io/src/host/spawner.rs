@@ -19,7 +19,7 @@ use nix::unistd::Pid;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
-pub(super) use self::birth::Step;
+pub(crate) use self::birth::Step;
 use self::descriptors::watch;
 pub(super) use self::descriptors::{pidfd_open, pidfd_send_signal};
 
@@ -37,40 +37,40 @@ struct Order {
 
 /// A program to start.
 #[derive(Debug, Default)]
-pub(super) struct Program {
+pub(crate) struct Program {
     /// The executable.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What follows its name.
-    pub(super) arguments: Vec<OsString>,
+    pub(crate) arguments: Vec<OsString>,
     /// Its whole environment.
-    pub(super) environment: BTreeMap<OsString, OsString>,
+    pub(crate) environment: BTreeMap<OsString, OsString>,
     /// Where it starts.
-    pub(super) directory: PathBuf,
+    pub(crate) directory: PathBuf,
     /// The directory of the control group (v2) it is born in.
-    pub(super) cgroup: Option<OwnedFd>,
+    pub(crate) cgroup: Option<OwnedFd>,
     /// The namespaces it gets of its own: `CLONE_NEW…`.
-    pub(super) namespaces: nix::libc::c_int,
+    pub(crate) namespaces: nix::libc::c_int,
     /// What it gets as descriptors 3, 4 and so on. It gets no others beside its three streams.
-    pub(super) descriptors: Vec<OwnedFd>,
+    pub(crate) descriptors: Vec<OwnedFd>,
     /// The step that a test wants to fail.
     #[cfg(test)]
-    pub(super) failing: Option<(Step, nix::errno::Errno)>,
+    pub(crate) failing: Option<(Step, nix::errno::Errno)>,
 }
 
 /// Why nothing was started.
 #[derive(Debug)]
-pub(super) struct SpawnError {
+pub(crate) struct SpawnError {
     /// What failed.
-    pub(super) step: Step,
+    pub(crate) step: Step,
     /// How.
-    pub(super) error: io::Error,
+    pub(crate) error: io::Error,
 }
 
 /// A process that has just been started. Dropping it kills and reaps it.
 #[derive(Debug)]
-pub(super) struct Child {
+pub(crate) struct Child {
     /// Its number.
-    pub(super) pid: Pid,
+    pub(crate) pid: Pid,
     pidfd: Option<OwnedFd>,
     streams: Option<[OwnedFd; 3]>,
 }
@@ -96,6 +96,12 @@ impl Drop for Child {
         let _ = pidfd_send_signal(pidfd.as_fd(), Signal::SIGKILL);
         let _ = waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED);
     }
+}
+
+/// Starts `program` from this thread.
+#[cfg(test)]
+pub(crate) fn start_here(program: &Program) -> Result<Child, SpawnError> {
+    birth::start(program)
 }
 
 impl Spawner {

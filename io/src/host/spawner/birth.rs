@@ -27,7 +27,7 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// What can fail on the way to the child's first instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::host) enum Step {
+pub(crate) enum Step {
     /// Pipes, and the texts of the call.
     Prepare,
     /// The clone itself.
@@ -52,7 +52,7 @@ pub(in crate::host) enum Step {
 
 impl Step {
     /// Those that the child takes, in their order.
-    pub(in crate::host) const IN_CHILD: [Step; 8] = [
+    pub(crate) const IN_CHILD: [Step; 8] = [
         Step::Cgroup,
         Step::UserNamespace,
         Step::Session,
@@ -64,7 +64,7 @@ impl Step {
     ];
 
     /// As messages name it.
-    pub(in crate::host) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Step::Prepare => "open pipes",
             Step::Clone => "clone",
