@@ -156,13 +156,15 @@ fn demo() -> Result<Wanted, Exit> {
     wanted(McpServer { slug: name.clone(), name, disabled: false, target }, Path::new("."))
 }
 
-/// A path is taken from the file's directory; a name is left to the search path.
+/// A path is taken from the file's directory; a name is left to the search path. Links are kept:
+/// a Python knows by the name it was called by which packages are its own.
 fn resolve(command: &str, directory: &Path) -> Result<String, Exit> {
     if !command.contains('/') {
         return Ok(String::from(command));
     }
     let path = directory.join(command);
-    let path = std::fs::canonicalize(&path).map_err(|error| {
+    let found = path.metadata().and_then(|_| std::path::absolute(&path));
+    let path = found.map_err(|error| {
         usage(format!("no program at {}: {error}", path.display()), "correct `command`")
     })?;
     match path.to_str() {
@@ -219,6 +221,16 @@ mod tests {
         assert_ne!(first.tier_digest(), args.tier_digest());
         assert_ne!(first.template_digest(), command.template_digest());
         assert_eq!(first.tier_digest(), command.tier_digest());
+    }
+
+    #[test]
+    fn a_program_keeps_the_name_it_is_called_by() {
+        let directory = std::env::temp_dir().join(format!("satellite-venv-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        std::os::unix::fs::symlink("/bin/sh", directory.join("python")).unwrap();
+        let program = resolve("./python", &directory).unwrap();
+        assert!(program.starts_with('/') && program.ends_with("/python"), "{program}");
+        std::fs::remove_dir_all(directory).unwrap();
     }
 
     #[test]
