@@ -8,6 +8,7 @@ mod backend;
 #[cfg(feature = "backend")]
 mod dev;
 mod dev_file;
+mod jail;
 #[cfg(feature = "backend")]
 mod oauth;
 mod output;

@@ -5,6 +5,7 @@
 
 mod check;
 mod file;
+mod jail;
 mod outbound;
 mod sources;
 mod variables;
@@ -18,6 +19,7 @@ use satellite_core::log::Level;
 use satellite_core::secret::Secret;
 
 pub use check::backend_url;
+pub use jail::JailSettings;
 pub use outbound::OutboundSettings;
 pub use sources::{Environment, Sources, Value};
 pub use variables::{VARIABLES, Variable, environment_table};
@@ -54,6 +56,8 @@ pub struct DaemonSettings {
     pub homes: PathBuf,
     /// One home for all instead, for a developer's own machine.
     pub shared_home: Option<PathBuf>,
+    /// What servers see and reach.
+    pub jail: JailSettings,
     /// What the operator should know of these settings, a sentence each.
     pub warnings: Vec<String>,
 }
@@ -183,6 +187,7 @@ impl DaemonSettings {
             environment: sources.environment(),
             homes: PathBuf::from(sources.text("HOME")).join("mcp-cache"),
             shared_home: None,
+            jail: JailSettings::read(sources)?,
             warnings: sources.warnings(),
         })
     }

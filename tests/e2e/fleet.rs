@@ -79,6 +79,7 @@ impl Fleet {
             .open(self.scratch.0.join("daemon.log"))
             .expect("a log can be made");
         let child = command(&["run", "--state-dir"])
+            .env("SATELLITE_SERVER_JAIL", "false")
             .arg(&self.state)
             .args(arguments)
             .env("DEPLOYSTACK_BACKEND_URL", format!("http://127.0.0.1:{}", self.gate_port))

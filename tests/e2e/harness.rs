@@ -203,7 +203,7 @@ impl Dev {
         Dev::start_among(scratch, arguments, mcp_json, &[]).await
     }
 
-    async fn start_among(
+    pub(crate) async fn start_among(
         scratch: Scratch,
         arguments: &[&str],
         mcp_json: Option<&Value>,

@@ -18,6 +18,7 @@ mod fleet;
 mod gate;
 mod harness;
 mod heartbeat;
+mod jailed;
 mod kills;
 mod mcp;
 mod oauth;

@@ -78,7 +78,8 @@ class Lasting(Stage):
         else:
             self.spawn(who, ["run", "--state-dir", str(self.credentials)],
                        DEPLOYSTACK_BACKEND_URL=self.wire_url, DEPLOYSTACK_SATELLITE_NAME=self.name,
-                       HOST="127.0.0.1", PORT=str(self.port), LOG_LEVEL="info", NODE_ENV="production")
+                       HOST="127.0.0.1", PORT=str(self.port), LOG_LEVEL="info", NODE_ENV="production",
+                       SATELLITE_SERVER_JAIL="false")
 
     def start_all(self):
         self.start("backend")

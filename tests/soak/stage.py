@@ -196,7 +196,8 @@ class Stage:
         self.spawn("daemon", ["run", "--state-dir", str(self.credentials)],
                    DEPLOYSTACK_BACKEND_URL=f"http://127.0.0.1:{self.gate_port}",
                    DEPLOYSTACK_SATELLITE_NAME=self.column("SELECT name FROM satellites")[0],
-                   HOST="127.0.0.1", PORT=str(self.port), LOG_LEVEL="debug", NODE_ENV="production")
+                   HOST="127.0.0.1", PORT=str(self.port), LOG_LEVEL="debug", NODE_ENV="production",
+                       SATELLITE_SERVER_JAIL="false")
         eventually("the satellite", lambda: answers(f"http://127.0.0.1:{self.port}/ready"))
 
     def end(self, name):

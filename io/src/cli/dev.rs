@@ -288,6 +288,8 @@ fn settings(sources: Sources, directory: &Path, port: u16) -> Result<DaemonSetti
     settings.registration_token = None;
     settings.state_dir = directory.join("satellite");
     settings.homes = directory.join("homes");
+    // A developer's servers work on the developer's files.
+    settings.jail.is_wanted &= sources.given("SATELLITE_SERVER_JAIL").is_some();
     // A developer's caches of npm and uv are the ones to use.
     settings.shared_home = sources.given("HOME").map(PathBuf::from);
     Ok(settings)

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::arguments::RunArguments;
+use super::jail;
 use super::output;
 use super::signals::Signals;
 use crate::clock::Clock;
@@ -18,7 +19,7 @@ use crate::daemon::{Daemon, Surroundings};
 use crate::egress::EgressClient;
 use crate::entropy::Kernel;
 use crate::exit::{DONE, Exit, INTERRUPTED, fault, usage};
-use crate::host::{HostOptions, LinuxHost, sweep};
+use crate::host::{HostOptions, MissingPart, sweep};
 use crate::host_sample::HostSampler;
 use crate::http_client::ReqwestClient;
 use crate::mcp;
@@ -107,15 +108,24 @@ impl Satellite {
                 "Ended what an earlier satellite left"
             );
         }
-        let host = LinuxHost::new(HostOptions {
+        let options = HostOptions {
             marker: marker.clone(),
             allowed_commands: settings.core.allowed_commands.clone(),
             environment: settings.environment.0.clone(),
             homes: settings.homes.clone(),
             shared_home: settings.shared_home.clone(),
             jail: None,
-        })
-        .map_err(|error| cannot("start processes", &error))?;
+        };
+        let (host, missing) = jail::host(settings, state.path(), options)
+            .await
+            .map_err(|error| cannot("start processes", &error))?;
+        if let Some(MissingPart { step, error }) = missing {
+            tracing::warn!(
+                operation = "isolation",
+                step,
+                "Servers are not jailed and see what the satellite sees: {error}"
+            );
+        }
         let sampler = HostSampler::new(state.path())
             .map_err(|error| cannot("measure this machine", &error))?;
         let client = ReqwestClient::new(&settings.outbound.client).map_err(|failure| {

@@ -63,7 +63,8 @@ struct Inner {
 impl LinuxHost {
     /// Resolves the executables and starts the thread that starts processes.
     ///
-    /// Fails only when that thread cannot be started.
+    /// Fails when that thread cannot be started, or servers are to be jailed and there is no place
+    /// for their homes.
     pub fn new(options: HostOptions) -> io::Result<Self> {
         let environment = BaseEnvironment::new(options.environment);
         let executables = Executables::resolve(&options.allowed_commands, &environment.path());
@@ -74,13 +75,21 @@ impl LinuxHost {
                 "Allowed commands that are not installed"
             );
         }
-        let homes = options.homes.clone();
-        let jailer = options.jail.map(|options| Jailer::new(options, homes));
+        let mut homes = options.homes;
+        let jailer = match options.jail {
+            None => None,
+            Some(jail) => {
+                // The jail knows it by the one name that no link changes.
+                create_private(&homes)?;
+                homes = homes.canonicalize()?;
+                Some(Jailer::new(jail, homes.clone()))
+            }
+        };
         let inner = Inner {
             marker: options.marker,
             executables,
             environment,
-            homes: options.homes,
+            homes,
             shared_home: options.shared_home,
             jailer,
             spawner: Spawner::start()?,

@@ -68,6 +68,26 @@ pub const VARIABLES: &[Variable] = &[
         "Executables allowed beside `npx, node, uvx, python, python3`: names or absolute paths, with commas between.",
     ),
     variable(
+        "SATELLITE_SERVER_JAIL",
+        "true",
+        "`false` lets servers run as the satellite's user and see what it sees. `dev` does so unless this is set.",
+    ),
+    variable(
+        "SATELLITE_READABLE_PATHS",
+        "",
+        "Absolute paths that jailed servers may read beside the system and their own programs, with commas between.",
+    ),
+    variable(
+        "SATELLITE_SERVERS_OFFLINE",
+        "false",
+        "`true` lets jailed servers reach nothing but themselves: neither this machine nor a network.",
+    ),
+    variable(
+        "SATELLITE_TEAM_ACCOUNTS",
+        "true",
+        "Whether the teams of a satellite started as root get accounts, `satellite-team-…`; `false` gives them unused numbers of users.",
+    ),
+    variable(
         "SATELLITE_EGRESS_ALLOW",
         "",
         "What remote servers may be beside public addresses at `https://`: hosts, `host:port`, addresses and networks such as `10.0.0.0/8`, with commas between.",

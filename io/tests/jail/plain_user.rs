@@ -16,6 +16,7 @@ const USER: &str = "61777";
 const PROGRAM: &str = "SATELLITE_TEST_PROGRAM";
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "who runs this test again tells it so")]
 async fn without_root_a_user_namespace_holds_the_same_walls() {
     let Ok(program) = std::env::var(PROGRAM) else {
         become_the_user("plain_user::without_root_a_user_namespace_holds_the_same_walls");

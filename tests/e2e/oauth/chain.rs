@@ -58,6 +58,7 @@ impl Chain {
         let own = format!("http://127.0.0.1:{port}");
         let log = std::fs::File::create(scene.scratch.0.join("daemon.log")).expect("a log");
         let daemon = command(&["run", "--state-dir"])
+            .env("SATELLITE_SERVER_JAIL", "false")
             .arg(scene.scratch.0.join("state"))
             .env("DEPLOYSTACK_BACKEND_URL", &scene.url)
             .env("DEPLOYSTACK_SATELLITE_NAME", "edge-satellite-01")
