@@ -23,8 +23,9 @@ impl Named for Link {
     fn describe(effect: &Effect) -> String {
         match effect {
             Effect::Send { http, .. } => {
-                let path = http.path.split('?').next().unwrap_or_default();
-                format!("{:?} {path}", http.method)
+                let (path, query) = http.path.split_once('?').unwrap_or((&http.path, ""));
+                let held = if query.contains("wait=") { ", to be held" } else { "" };
+                format!("{:?} {path}{held}", http.method)
             }
             Effect::Store(_) => String::from("store credentials"),
             Effect::Forget => String::from("forget credentials"),
@@ -89,6 +90,11 @@ fn answer(status: u16, body: &str) -> HttpAnswer {
     HttpAnswer { status, body: body.as_bytes().to_vec(), elapsed_ms: 5, ..HttpAnswer::default() }
 }
 
+fn granting() -> Event {
+    let body = r#"{"success":true,"message":"ok","capabilities":["poll-wait"]}"#;
+    Event::HeartbeatAnswered { answer: Ok(answer(200, body)) }
+}
+
 fn credentials() -> Credentials {
     Credentials {
         api_key: Secret::new("key"),
@@ -124,8 +130,12 @@ fn states() -> Vec<Way<Link>> {
         way("registering after a failure", || Led::unpaired().answered(200, HEALTHY).failed()),
         way("storing", || Led::unpaired().answered(200, HEALTHY).answered(200, REGISTERED)),
         way("verifying", Led::paired),
+        way("verifying, polls may be held", || Led::paired().feed(granting())),
         way("degraded before any success", || Led::paired().failed()),
         way("polling, the next poll due", || Led::paired().answered(200, QUIET)),
+        way("polling, the next poll due, polls may be held", || {
+            Led::paired().answered(200, QUIET).feed(granting())
+        }),
         way("polling, a poll in flight", || Led::paired().answered(200, QUIET).feed_due()),
         way("maintenance, a poll in flight", || {
             Led::paired().answered(200, MAINTENANCE).feed_due()
@@ -217,6 +227,7 @@ fn events() -> Vec<Occurrence<Link>> {
         event("heartbeat answered 200", || Event::HeartbeatAnswered {
             answer: Ok(answer(200, r#"{"success":true,"message":"ok"}"#)),
         }),
+        event("heartbeat answered, polls may be held", granting),
         event("heartbeat answered, revoked", || Event::HeartbeatAnswered {
             answer: Ok(answer(401, REVOKED)),
         }),

@@ -20,7 +20,6 @@ use crate::random::Random;
 use crate::request::{Channel, RequestKey};
 use crate::secret::Secret;
 use crate::time::Timestamp;
-use crate::wire::capability::POLL_WAIT;
 
 /// What outlives a single state.
 #[derive(Debug)]
@@ -36,6 +35,8 @@ pub(super) struct Conversation {
     /// Set once the Backend accepted the key since the start.
     pub(super) verified: bool,
     pub(super) granted: BTreeSet<String>,
+    /// Whether a heartbeat has granted that polls are held, and none that asks for it has gone out.
+    pub(super) begins_to_hold: bool,
     pub(super) feed: Feed,
     /// Failures in a row, of registrations or of polls.
     pub(super) failures: u32,
@@ -100,6 +101,7 @@ impl Conversation {
             stored: false,
             verified: false,
             granted: BTreeSet::new(),
+            begins_to_hold: false,
             feed: Feed::default(),
             failures: 0,
             hastened: false,
@@ -266,14 +268,15 @@ impl Conversation {
             }
             Event::HeartbeatAnswered { answer } => {
                 self.note_answer(answer, context);
-                let could_hold = self.granted.contains(POLL_WAIT);
+                let began_before = self.begins_to_hold;
                 let outcome = self.heartbeat_answered(answer, context);
                 self.hasten(turn, answer, context);
                 // From here on the Backend holds polls: one is sent at once, since a command would
-                // otherwise wait for the rest of the interval.
+                // otherwise wait for the rest of the interval. With a poll on its way, it is the
+                // next one that does not wait.
                 if may_hold
-                    && !could_hold
-                    && self.granted.contains(POLL_WAIT)
+                    && self.begins_to_hold
+                    && !began_before
                     && let Turn::Due { at } = turn
                 {
                     *at = context.now.min(*at);

@@ -87,6 +87,7 @@ impl Conversation {
     pub(super) fn send_poll(&mut self, may_hold: bool, context: &mut Context<'_>) -> Turn {
         let wait_seconds =
             if may_hold && self.granted.contains(POLL_WAIT) { POLL_WAIT_MAX_SECONDS } else { 0 };
+        self.begins_to_hold &= wait_seconds == 0;
         let Some(credentials) = &self.credentials else {
             // Unreachable: no paired state is entered without credentials.
             return Turn::Due { at: context.now.after(POLL_QUIET_MS) };
@@ -167,7 +168,8 @@ impl Conversation {
             context.out.push(Effect::ReceivedUnreadable(reply.unreadable));
         }
         let at = since.after(interval);
-        let turn = if held || at <= context.now {
+        let begins_to_hold = self.begins_to_hold && !maintenance;
+        let turn = if held || begins_to_hold || at <= context.now {
             self.send_poll(!maintenance, context)
         } else {
             Turn::Due { at }
@@ -212,12 +214,15 @@ impl Conversation {
         if answer.is_success()
             && let Ok(reply) = wire::decode::<HeartbeatReply>("heartbeat reply", &answer.body)
         {
+            let could_hold = self.granted.contains(POLL_WAIT);
             // What was not offered can't be granted.
             self.granted = reply
                 .capabilities
                 .into_iter()
                 .filter(|capability| ADDITIONS.contains(&capability.as_str()))
                 .collect();
+            let can_hold = self.granted.contains(POLL_WAIT);
+            self.begins_to_hold = can_hold && (self.begins_to_hold || !could_hold);
         }
         context.handled()
     }

@@ -8,6 +8,7 @@
 //! | `Retry-After` lengthens a pause, to 300 s at most | [`pause`] |
 //! | a heartbeat that comes through while polls fail brings the next forward to 2..30 s from then | [`Model::granted`] |
 //! | … once, until a heartbeat fails or a poll succeeds; never before `Retry-After` | [`Model::granted`] |
+//! | the first poll that may be held does not wait for its time | [`Model::granted`], [`Model::answered`] |
 //! | a held poll is followed at once; an early empty reply was not held | [`Model::answered`] |
 //! | 404 before the first 2xx: the flat path | [`Model::answered`] |
 //! | only two typed refusals end the pairing | [`Model::answered`] |
@@ -64,6 +65,8 @@ pub(super) struct Model {
     pub(super) phase: Phase,
     pub(super) failures: u32,
     pub(super) granted: bool,
+    /// No poll that may be held has gone out since that was granted.
+    is_first_held_owed: bool,
     /// Neither a failure nor maintenance nor the very first poll: the Backend may hold.
     calm: bool,
     /// A heartbeat has brought the next poll forward.
@@ -83,6 +86,7 @@ impl Model {
             phase: Phase::InFlight { began: now, wait_seconds: 0 },
             failures: 0,
             granted: false,
+            is_first_held_owed: false,
             calm: false,
             hastened: false,
             spared_until: 0,
@@ -96,6 +100,9 @@ impl Model {
     /// Sends a poll: nothing else changes `InFlight`.
     fn poll(&mut self, now: u64) {
         let wait_seconds = if self.granted && self.calm { 25 } else { 0 };
+        if wait_seconds > 0 {
+            self.is_first_held_owed = false;
+        }
         self.phase = Phase::InFlight { began: now, wait_seconds };
     }
 
@@ -130,7 +137,7 @@ impl Model {
                 self.last_poll = Some(began);
                 self.last_commands = commands;
                 let next = began + pace(*guidance, *maintenance) * 1_000;
-                if held || next <= now {
+                if held || next <= now || (self.is_first_held_owed && !maintenance) {
                     self.poll(now);
                 } else {
                     self.phase = Phase::Waiting { start: next..=next };
@@ -165,6 +172,7 @@ impl Model {
     /// A heartbeat was answered 2xx and granted, or did not.
     pub(super) fn granted(&mut self, now: u64, holds_polls: bool) {
         let begins = holds_polls && !self.granted;
+        self.is_first_held_owed = holds_polls && (begins || self.is_first_held_owed);
         self.granted = holds_polls;
         if let Phase::Waiting { start } = &mut self.phase
             && begins

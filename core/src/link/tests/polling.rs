@@ -267,6 +267,32 @@ fn a_backend_that_begins_to_hold_polls_is_asked_at_once() {
 }
 
 #[test]
+fn a_backend_that_begins_to_hold_polls_while_one_is_on_its_way_is_asked_again_at_once() {
+    const MAINTENANCE: &str = r#"{"commands":[],"maintenance":true,"next_poll_interval":300}"#;
+    let during = |bench: &mut Bench, beats: &[&str], reply: &str| {
+        let (request, _) = bench.sent();
+        for beat in beats {
+            bench.feed(Event::HeartbeatAnswered { answer: Ok(answer(200, beat)) });
+        }
+        bench.feed(Event::Answered { request, answer: Ok(answer(200, reply)) });
+    };
+    let mut bench = Bench::paired();
+    during(&mut bench, &[GRANTING], QUIET);
+    let (_, http) = bench.sent();
+    assert!(http.path.contains("wait=25"), "{}", http.path);
+    during(&mut bench, &[GRANTING], QUIET);
+    assert_eq!(bench.wait(), 60_000, "one that grants it and does not hold is not asked on and on");
+
+    let mut bench = Bench::paired();
+    during(&mut bench, &[GRANTING, r#"{"success":true}"#], QUIET);
+    assert_eq!(bench.wait(), 60_000, "the grant was taken back");
+
+    let mut bench = Bench::paired();
+    during(&mut bench, &[GRANTING], MAINTENANCE);
+    assert_eq!(bench.wait(), 300_000, "in maintenance no poll is held");
+}
+
+#[test]
 fn a_heartbeat_that_comes_through_brings_the_next_poll_forward_but_not_again_and_again() {
     let mut bench = Bench::paired();
     for _ in 0..9 {
