@@ -42,7 +42,8 @@ pub trait HttpClient: Clone + Send + Sync + 'static {
 
 /// A body that arrives in pieces.
 pub trait Chunks: Send + 'static {
-    /// The next piece; `None` at the end. After an error there is nothing more.
+    /// The next piece; `None` at the end. After an error there is nothing more. To drop the future
+    /// before its end loses nothing.
     fn next(&mut self) -> impl Future<Output = Option<Result<Bytes, HttpFailure>>> + Send;
 }
 

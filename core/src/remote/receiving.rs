@@ -255,12 +255,20 @@ impl Peer {
             Carries::Listening | Carries::Stream | Carries::Nothing => None,
         };
         let (ended, unread) = (self.relay.ended(), self.relay.unread());
+        let on = on.filter(|id| self.relay.waiting(*id).is_some());
         self.relay.received(now, message, on, &mut self.wants);
         if self.relay.ended() == ended {
             return;
         }
         let is_read = self.relay.unread() == unread;
         let is_over = |(id, _): &(u64, u64)| self.relay.waiting(*id).is_none();
+        // Nearly always it is the answer to the request on whose stream it came, and to no other.
+        if let Some(id) = on.filter(|id| is_over(&(*id, 0)))
+            && self.relay.ended() == ended + 1
+            && let Some(number) = self.messages.of_request(id)
+        {
+            return self.answered(now, number, is_read, out);
+        }
         let answered: Vec<(u64, u64)> = self.messages.requests().filter(is_over).collect();
         for (_, number) in answered {
             self.answered(now, number, is_read, out);
