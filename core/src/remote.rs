@@ -99,6 +99,8 @@ pub enum Event {
     },
     /// The user's access token was fetched, or could not be had.
     Token(Result<AccessToken, Failure>),
+    /// The user's tokens are not to be used any more: the next request fetches one anew.
+    TokenDropped,
     /// The instance is removed or its configuration changed: say goodbye.
     Close,
     /// Time has passed.

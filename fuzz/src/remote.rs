@@ -23,7 +23,8 @@ const LINES_MAX: usize = 400;
 /// `c` a call, `r` one that may be repeated, `x` the last one is taken back, `g` the oldest
 /// exchange is answered as it should be, `h` the newest gets a head (status, then what stands in
 /// its headers), `d` and a piece of body (`~` is a line end, `#` the request's id), `e` and ends, `f` the
-/// newest fails, `t` a token, `w` time passes, `l` `p` `R` `C` relist, probe, reconnect, close.
+/// newest fails, `t` a token, `w` time passes, `l` `p` `R` `T` `C` relist, probe, reconnect,
+/// the token is dropped, close.
 ///
 /// # Panics
 ///
@@ -146,6 +147,7 @@ impl World {
             b'w' => self.pass(number),
             b'l' => self.event(Event::Relist),
             b'p' => self.event(Event::Probed),
+            b'T' => self.event(Event::TokenDropped),
             b'R' => self.event(Event::Reconnect),
             b'C' => self.event(Event::Close),
             _ => {}

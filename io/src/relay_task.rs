@@ -254,7 +254,7 @@ where
             RelayInput::Cancel(call, reason) => self.event(Event::Cancelled { call, reason }),
             RelayInput::Relist => self.event(Event::Relist),
             RelayInput::Probe => self.event(Event::Probed),
-            RelayInput::Reconnect => {}
+            RelayInput::Reconnect | RelayInput::DropToken => {}
             RelayInput::CloseInput => {
                 if let Input::Open(_) = self.input {
                     self.input = Input::Closed;

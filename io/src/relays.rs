@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use satellite_core::id::{Incarnation, InstanceKey};
+use satellite_core::id::{Incarnation, InstanceKey, TeamId, UserId};
 use satellite_core::limits::CALLS_IN_FLIGHT_MAX;
 use satellite_core::relay::{Call, CallId, CallOutcome, Rejection};
 use serde_json::value::RawValue;
@@ -28,6 +28,8 @@ pub enum RelayInput {
     Probe,
     /// Begin anew with a remote; nothing for a child, which lives as long as its pipes.
     Reconnect,
+    /// The user's token towards a remote is not to be used any more; nothing for a child.
+    DropToken,
     /// Close the child's standard input, or the conversation with a remote: nothing more is sent.
     CloseInput,
 }
@@ -227,6 +229,15 @@ impl Relays {
     pub fn find(&self, key: &InstanceKey, incarnation: Incarnation) -> Option<RelayHandle> {
         let handles = self.handles.read().unwrap_or_else(PoisonError::into_inner);
         handles.get(key)?.get(&incarnation).cloned()
+    }
+
+    /// The relays of a user's instances; with a team, of those they have as its member.
+    pub(crate) fn of_user(&self, user: &UserId, team: Option<&TeamId>) -> Vec<RelayHandle> {
+        let handles = self.handles.read().unwrap_or_else(PoisonError::into_inner);
+        let is_theirs =
+            |key: &InstanceKey| key.user == *user && team.is_none_or(|team| key.team == *team);
+        let theirs = handles.iter().filter(|(key, _)| is_theirs(key));
+        theirs.flat_map(|(_, of_instance)| of_instance.values().cloned()).collect()
     }
 
     /// Makes a relay known.

@@ -206,6 +206,7 @@ impl<C: HttpClient, T: TokenSource, R: Fn(Report)> Task<C, T, R> {
             RelayInput::Relist => self.event(Event::Relist),
             RelayInput::Probe => self.event(Event::Probed),
             RelayInput::Reconnect => self.event(Event::Reconnect),
+            RelayInput::DropToken => self.event(Event::TokenDropped),
             RelayInput::CloseInput => self.close(),
         }
     }

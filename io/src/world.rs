@@ -259,12 +259,12 @@ where
                 }
             }
             Effect::ForgetUser { request, user, team } => {
-                self.tokens.forget(&user, team.as_ref());
+                self.drop_tokens(&user, team.as_ref());
                 let Forgotten { identities, sessions } = self.users.forget(&user, team.as_ref());
                 let event = Event::UserForgotten { request, identities, sessions };
                 return Performed::Answered(event);
             }
-            Effect::ForgetTokens { key } => self.tokens.forget(&key.user, Some(&key.team)),
+            Effect::ForgetTokens { key } => self.drop_tokens(&key.user, Some(&key.team)),
             Effect::Log(line) => telemetry::log(&line),
             Effect::Exit(exit) => {
                 self.end_processes().await;

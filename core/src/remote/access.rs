@@ -18,11 +18,13 @@ pub(super) struct Access {
     token: Option<AccessToken>,
     /// Whether it is being fetched.
     is_asked: bool,
+    /// Whether what is being fetched may be of before the user's tokens were dropped.
+    is_outdated: bool,
 }
 
 impl Access {
     pub(super) fn new(is_needed: bool) -> Self {
-        Access { is_needed, token: None, is_asked: false }
+        Access { is_needed, token: None, is_asked: false, is_outdated: false }
     }
 
     pub(super) fn token(&self) -> Option<&AccessToken> {
@@ -47,6 +49,16 @@ impl Access {
     /// Has the next request ask for the token that counts then.
     pub(super) fn forget(&mut self) {
         self.token = None;
+    }
+
+    /// Whatever is known of the user's token, and whatever is on its way, counts no more.
+    pub(super) fn dropped(&mut self) -> Verdict {
+        if !self.is_needed {
+            return Verdict::Ignored("it needs no token");
+        }
+        self.forget();
+        self.is_outdated = self.is_asked;
+        Verdict::Handled
     }
 
     fn ask(&mut self, stale: Option<u64>, out: &mut Vec<Effect>) {
@@ -94,6 +106,10 @@ impl Peer {
             return Verdict::Ignored("late");
         }
         self.access.is_asked = false;
+        if core::mem::take(&mut self.access.is_outdated) {
+            self.access.ask(None, out);
+            return Verdict::Handled;
+        }
         match token {
             Ok(token) if token.expires_at.is_none_or(|at| at > now) => {
                 self.access.token = Some(token);

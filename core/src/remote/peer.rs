@@ -278,6 +278,7 @@ impl Machine for Peer {
             Event::Failed { exchange, failure } => {
                 self.exchange_failed(now, exchange, &failure, out)
             }
+            Event::TokenDropped => self.access.dropped(),
             Event::Token(token) => self.token_fetched(now, token, out),
             Event::Close => self.close(now, out),
             Event::Tick => {

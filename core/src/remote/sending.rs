@@ -152,7 +152,10 @@ impl Peer {
 
     /// Exchanges ended: those that waited for their turn have it.
     pub(super) fn use_room(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
-        if self.session.stage != Stage::Open || self.access.is_waiting(now) {
+        if self.session.stage != Stage::Open || self.parked.is_empty() {
+            return;
+        }
+        if self.access.must_wait(now, out) {
             return;
         }
         for _ in 0..self.parked.len() {

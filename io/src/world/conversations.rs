@@ -1,17 +1,26 @@
 //! Conversations with servers elsewhere, begun as the control machine decides.
 
 use satellite_core::control::Event;
-use satellite_core::id::{Incarnation, InstanceKey};
+use satellite_core::id::{Incarnation, InstanceKey, TeamId, UserId};
 use satellite_core::random::Random;
 use satellite_core::relay::Report;
 use satellite_core::remote::RemoteSpec;
 use tokio::sync::mpsc;
 
 use super::DaemonWorld;
-use crate::relays::{Relays, relay_channel};
+use crate::relays::{RelayInput, Relays, relay_channel};
 use crate::remotes::Conversation;
 
 impl<C, H, S> DaemonWorld<C, H, S> {
+    /// Drops a user's tokens: the Backend is asked before their next request, in conversations
+    /// under way too.
+    pub(super) fn drop_tokens(&self, user: &UserId, team: Option<&TeamId>) {
+        self.tokens.forget(user, team);
+        for relay in self.relays.of_user(user, team) {
+            relay.tell(RelayInput::DropToken);
+        }
+    }
+
     /// Begins a conversation, and makes the way to it known until it has ended.
     pub(super) fn connect(
         &mut self,

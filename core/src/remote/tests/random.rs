@@ -21,6 +21,7 @@ enum Step {
     Token(bool),
     Pass(u64),
     Relist,
+    TokenDropped,
     Probe,
     Reconnect,
     Close,
@@ -45,6 +46,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<bool>().prop_map(Step::Token),
         4 => (0_u64..6_000).prop_map(Step::Pass),
         1 => Just(Step::Relist),
+        1 => Just(Step::TokenDropped),
         1 => Just(Step::Probe),
         1 => Just(Step::Reconnect),
     ]
@@ -298,6 +300,7 @@ proptest! {
                     bench.now = end;
                 }
                 Step::Relist => { bench.event(Event::Relist); }
+                Step::TokenDropped => { bench.event(Event::TokenDropped); }
                 Step::Probe => { bench.event(Event::Probed); }
                 Step::Reconnect => { bench.event(Event::Reconnect); }
                 Step::Close => { bench.event(Event::Close); }

@@ -1,7 +1,7 @@
 //! What is sent again, how often, and how a call ends that is not.
 
 use super::*;
-use crate::limits::{BACKOFF_MAX_MS, BREAKER_FAILURES_MAX};
+use crate::limits::{BACKOFF_MAX_MS, BREAKER_FAILURES_MAX, REMOTE_EXCHANGES_MAX};
 
 /// The moments at which the call was sent, from its first time on, if every exchange ends so.
 fn tries(bench: &mut Bench, mut end: impl FnMut(&mut Bench, &Sent)) -> Vec<u64> {
@@ -164,6 +164,54 @@ fn a_refused_token_is_replaced_once_for_all_calls() {
     assert_eq!(unreached(&outcomes[49].1), Some(Fault::AuthorisationNeeded));
     assert!(tokens(&mut bench).is_empty());
     assert_eq!(bench.faults(), [Fault::AuthorisationNeeded]);
+}
+
+#[test]
+fn a_token_that_was_dropped_is_fetched_anew_before_the_next_request() {
+    let mut bench = Bench::with(RemoteSpec { requires_oauth: true, ..spec(&["https://o/m"]) });
+    bench.event(Event::Opened);
+    assert_eq!(tokens(&mut bench), [None]);
+    // What is being fetched may be what was dropped.
+    assert_eq!(bench.event(Event::TokenDropped), Verdict::Handled);
+    bench.event(token(1));
+    assert!(bench.requests().is_empty());
+    assert_eq!(tokens(&mut bench), [None]);
+    bench.event(token(2));
+    bench.greet(None);
+    bench.call(1, false);
+    let under_way = bench.sent("tools/call");
+    bench.event(Event::TokenDropped);
+    assert!(tokens(&mut bench).is_empty(), "nothing is fetched for nobody");
+    bench.call(2, false);
+    assert_eq!(tokens(&mut bench), [None]);
+    bench.result(&under_way);
+    assert!(matches!(bench.outcome(), CallOutcome::Result(_)), "calls under way go on");
+    bench.event(token(3));
+    assert_eq!(bench.sent("tools/call").header("authorization"), Some("Bearer t3"));
+
+    let mut without = Bench::ready(None);
+    assert_eq!(without.event(Event::TokenDropped), Verdict::Ignored("it needs no token"));
+}
+
+#[test]
+fn calls_that_wait_for_room_have_a_dropped_token_fetched_anew() {
+    let mut bench = Bench::with(RemoteSpec { requires_oauth: true, ..spec(&["https://o/m"]) });
+    bench.event(Event::Opened);
+    bench.event(token(1));
+    bench.greet(None);
+    bench.out.clear();
+    for id in 0..=REMOTE_EXCHANGES_MAX as u64 {
+        bench.call(id, false);
+    }
+    let sent = bench.take(|sent| sent.rpc() == "tools/call");
+    assert!(sent.len() <= REMOTE_EXCHANGES_MAX);
+    bench.event(Event::TokenDropped);
+    bench.result(&sent[0]);
+    assert_eq!(tokens(&mut bench), [None]);
+    bench.event(token(2));
+    let last = bench.take(|sent| sent.rpc() == "tools/call");
+    assert!(!last.is_empty());
+    assert!(last.iter().all(|sent| sent.header("authorization") == Some("Bearer t2")));
 }
 
 #[test]
