@@ -16,7 +16,7 @@ use super::{Effect, Instance};
 use crate::limits::CALL_TIMEOUT_MS;
 use crate::process::{Ended, StderrLine};
 use crate::time::{IsoTime, SECOND, Timestamp};
-use crate::view::{InstanceView, Inventory, ProcessStatus, ProcessView, Tool};
+use crate::view::{InstanceStatus, InstanceView, Inventory, ProcessStatus, ProcessView, Tool};
 use crate::wire::event::{self, EventData};
 
 impl Instance {
@@ -76,12 +76,16 @@ impl Instance {
     pub fn status_changed(&self, now: Timestamp) -> EventData {
         let life = self.lifecycle();
         let key = &life.spec.key;
+        let status = self.status();
+        // Who is on the way up has not failed: the last failure is told already.
+        let is_rising =
+            matches!(status, InstanceStatus::Connecting | InstanceStatus::DiscoveringTools);
         EventData::StatusChanged(event::StatusChanged {
             installation_id: key.installation.clone(),
             team_id: key.team.clone(),
             user_id: key.user.clone(),
-            status: self.status(),
-            status_message: life.message.clone(),
+            status,
+            status_message: life.message.clone().filter(|_| !is_rising),
             timestamp: IsoTime(now),
         })
     }
