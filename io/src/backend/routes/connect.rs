@@ -117,12 +117,13 @@ fn refused(obstacle: &Obstacle) -> Response {
     let (status, why) = match obstacle {
         Obstacle::Unknown => (
             StatusCode::GONE,
-            "This link has been used, is too old, or was begun in another browser.",
+            String::from("This link has been used, is too old, or was begun in another browser."),
         ),
-        Obstacle::Problem(problem) => (StatusCode::BAD_GATEWAY, problem.message()),
+        Obstacle::Problem(problem) => (StatusCode::BAD_GATEWAY, sentence(problem.message())),
         Obstacle::Store(error) => {
             tracing::error!(%error, operation = "oauth_connect", "The database failed");
-            (StatusCode::INTERNAL_SERVER_ERROR, "The database failed; the Backend's log says why.")
+            let why = String::from("The database failed; the Backend's log says why.");
+            (StatusCode::INTERNAL_SERVER_ERROR, why)
         }
     };
     if let Obstacle::Problem(problem) = obstacle {
@@ -133,6 +134,14 @@ fn refused(obstacle: &Obstacle) -> Response {
         .line("To try again, ask whoever gave you the link for another one. They print it with:")
         .command("satellite server connect INSTALLATION --team TEAM --user USER")
         .into_response()
+}
+
+/// A message as a sentence of a page.
+fn sentence(message: &str) -> String {
+    let mut rest = message.chars();
+    let first = rest.next().into_iter().flat_map(char::to_uppercase);
+    let end = if message.ends_with(['.', '!', '?']) { "" } else { "." };
+    first.chain(rest.clone()).chain(end.chars()).collect()
 }
 
 /// Who connects to what, by name.
@@ -191,5 +200,16 @@ fn set_cookie(response: &mut Response, backend: &Backend, value: &str, life: u64
     if let Ok(mut header) = HeaderValue::try_from(text) {
         header.set_sensitive(true);
         response.headers_mut().append(header::SET_COOKIE, header);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_wrong_is_a_sentence_of_the_page() {
+        assert_eq!(sentence("the server refused"), "The server refused.");
+        assert_eq!(sentence("Sign in again."), "Sign in again.");
     }
 }
