@@ -45,18 +45,18 @@ impl Endpoint {
     }
 }
 
-/// A server of ours that keeps count.
+/// A server of ours that keeps a diary.
 fn counting(endpoint: &Endpoint) -> Command {
     let mut command = Command::new("python3");
-    command.arg(root().join("tests/e2e/counting_server.py")).arg(endpoint.port.to_string());
-    command.arg(&endpoint.book);
+    command.arg(root().join("tests/e2e/remote.py")).arg(endpoint.port.to_string());
+    command.arg(&endpoint.book).arg("--slow");
     command
 }
 
 /// The same, with sessions.
 fn counting_with_sessions(endpoint: &Endpoint) -> Command {
     let mut command = counting(endpoint);
-    command.arg("sessions");
+    command.arg("--sessions");
     command
 }
 
@@ -184,7 +184,8 @@ impl Scene {
                 let mut seen = Seen::new();
                 while !load.is_over.load(Ordering::Relaxed) {
                     let number = load.next.fetch_add(1, Ordering::Relaxed);
-                    let arguments = json!({"number": number, "message": number.to_string()});
+                    let arguments =
+                        json!({"id": number.to_string(), "message": number.to_string()});
                     let answer = if is_own {
                         session.call(&tool, arguments).await
                     } else {
@@ -211,11 +212,12 @@ impl Scene {
         let busier = usize::from(after[1] - before[1] > after[0] - before[0]);
         self.endpoints[busier].kill().await;
         load.answers(200).await;
-        let written = self.endpoints[busier].written().len();
+        let calls = |scene: &Scene| scene.endpoints[busier].written().matches("\"id\"").count();
+        let before = calls(self);
         self.endpoints[busier].start().await;
         if !self.has_sessions() {
             eventually("calls at the endpoint that is back", || async {
-                (self.endpoints[busier].written().len() > written).then_some(())
+                (calls(self) > before).then_some(())
             })
             .await;
         }
@@ -240,9 +242,10 @@ impl Scene {
         let mut executions = BTreeMap::new();
         for endpoint in &self.endpoints {
             for line in endpoint.written().lines() {
-                let Some((name, number)) = line.split_once(' ') else { continue };
-                if name == tool {
-                    let number = number.parse().expect("a number is written down");
+                let line: Value = serde_json::from_str(line).expect("a line is JSON");
+                if line["did"] == tool {
+                    let number = line["id"].as_str().and_then(|id| id.parse().ok());
+                    let number = number.expect("a number is written down");
                     *executions.entry(number).or_default() += 1;
                 }
             }

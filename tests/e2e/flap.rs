@@ -51,7 +51,8 @@ impl Diary {
 
 async fn remote(port: u16, diary: &Path, refusal: &Path) -> Remote {
     let mut command = Command::new("python3");
-    command.arg(root().join("tests/e2e/remote.py")).arg(port.to_string()).arg(diary).arg(refusal);
+    command.arg(root().join("tests/e2e/remote.py")).arg(port.to_string()).arg(diary);
+    command.arg("--sessions").arg("--refusal").arg(refusal);
     Remote::start(&mut command, port).await
 }
 
@@ -72,7 +73,7 @@ impl Load {
             self.busy.fetch_add(1, Ordering::SeqCst);
             if !self.rests.load(Ordering::SeqCst) {
                 let id = format!("c{}", self.numbers.fetch_add(1, Ordering::SeqCst));
-                let answer = session.call("count", json!({"id": id})).await;
+                let answer = session.call("act", json!({"id": id})).await;
                 self.outcomes.lock().await.entry(id).or_default().push(answer);
             }
             self.busy.fetch_sub(1, Ordering::SeqCst);
@@ -175,7 +176,7 @@ async fn a_remote_that_comes_and_goes_is_found_again_by_each_way_and_loses_no_ca
     }
 
     // Every call has one outcome; what ran, ran once; what was answered, ran.
-    let ran = diary.ran("count");
+    let ran = diary.ran("act");
     assert!(ran.values().all(|times| *times == 1), "{ran:?}");
     let outcomes = std::mem::take(&mut *load.outcomes.lock().await);
     let (mut good, mut unknown, mut refused) = (0, 0, 0);
@@ -261,7 +262,7 @@ async fn a_health_check_finds_out_that_access_has_ended_and_that_it_is_back() {
         .await;
         // A call says why, and what to do; nothing of the server is on offer meanwhile.
         let session = session(&dev, "diary").await;
-        let answer = session.call("count", json!({"id": "shut"})).await;
+        let answer = session.call("act", json!({"id": "shut"})).await;
         assert!(text_of(&answer).contains("authorised again"), "{code}: {answer}");
         let listed = session.request("tools/list", json!({})).await;
         assert!(listed["error"].is_object(), "{code}: {listed}");
