@@ -52,6 +52,9 @@ pub enum McpTarget {
         headers: Vec<(String, Secret)>,
         /// How to speak to it.
         protocol: RemoteProtocol,
+        /// Whether its users sign in (`"oauth": {…}` as Claude and Gemini write it, `"auth"` as
+        /// Cursor and FastMCP do). What these name beside it, such as a client id, is left alone.
+        oauth: bool,
     },
 }
 

@@ -160,7 +160,33 @@ fn remote<'a>(
             "write it in full, for example \"https://example.com/mcp\"".to_owned(),
         ));
     }
-    Ok(McpTarget::Remote { url: text, headers: pairs(document, keys, "headers")?, protocol })
+    let headers = pairs(document, keys, "headers")?;
+    Ok(McpTarget::Remote { url: text, headers, protocol, oauth: oauth(document, keys)? })
+}
+
+/// Whether an entry says that users sign in: `true`, `"oauth"`, or an object whose `enabled` is not
+/// `false`.
+fn oauth(document: &Document<'_>, keys: &[Entry<'_>]) -> Result<bool, McpJsonError> {
+    let Some(entry) = keys.iter().find(|it| it.name == "oauth" || it.name == "auth") else {
+        return Ok(false);
+    };
+    match entry.value.get() {
+        "true" | "\"oauth\"" => Ok(true),
+        "false" | "null" => Ok(false),
+        text if text.starts_with('{') => {
+            let members = document.object(entry.value, &entry.path)?;
+            match members.iter().find(|it| it.name == "enabled") {
+                Some(enabled) => document.boolean(enabled.value, &enabled.path),
+                None => Ok(true),
+            }
+        }
+        _ => Err(document.error(
+            entry.value,
+            &entry.path,
+            "is no way to sign in".to_owned(),
+            "use \"oauth\": true where users sign in, or remove the key".to_owned(),
+        )),
+    }
 }
 
 /// An object of strings, whose values may be secrets.

@@ -46,10 +46,41 @@ fn the_file_people_have_is_read_in_order() {
             url: "https://docs.example/mcp".to_string(),
             headers: alloc::vec![("Authorization".to_string(), Secret::new("Bearer t"))],
             protocol: RemoteProtocol::Http,
+            oauth: false,
         }
     );
     assert!(servers[2].disabled);
     assert!(matches!(servers[2].target, McpTarget::Remote { protocol: RemoteProtocol::Sse, .. }));
+}
+
+#[test]
+fn an_entry_says_whether_users_sign_in_the_way_its_author_is_used_to() {
+    let oauth = |more: &str| {
+        let text =
+            format!(r#"{{"mcpServers": {{"a": {{"url": "https://a.example/mcp"{more}}}}}}}"#);
+        decode(text.as_bytes()).map(|servers| match &servers[0].target {
+            McpTarget::Remote { oauth, .. } => *oauth,
+            McpTarget::Stdio { .. } => panic!("it has a URL"),
+        })
+    };
+    for (more, expected) in [
+        ("", false),
+        (r#", "oauth": true"#, true),
+        (r#", "oauth": {}"#, true),
+        (r#", "oauth": {"clientId": "c", "callbackPort": 8080}"#, true),
+        (r#", "oauth": {"enabled": true, "scopes": ["read"]}"#, true),
+        (r#", "oauth": {"enabled": false}"#, false),
+        (r#", "oauth": false"#, false),
+        (r#", "auth": {"CLIENT_ID": "c"}"#, true),
+        (r#", "auth": "oauth""#, true),
+    ] {
+        assert_eq!(oauth(more).unwrap(), expected, "{more}");
+    }
+    assert_eq!(oauth(r#", "auth": 7"#).unwrap_err().path, "mcpServers.a.auth");
+    assert_eq!(
+        oauth(r#", "oauth": {"enabled": 7}"#).unwrap_err().path,
+        "mcpServers.a.oauth.enabled"
+    );
 }
 
 #[test]

@@ -15,6 +15,7 @@ use satellite_core::control::Record;
 use satellite_core::credentials::Credentials;
 use satellite_core::id::SatelliteId;
 use satellite_core::secret::Secret;
+use satellite_core::view::InstanceStatus;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -68,8 +69,9 @@ pub(super) async fn run(arguments: &DevArguments, sources: Sources) -> Result<()
     let oauth = oauth.map(|secret| oauth::settings(&outbound, None, secret)).transpose()?;
     let backend = RunningBackend::start(&memory, oauth, arguments.backend_port).await?;
     let url = backend.url.clone();
+    let api = Api::new(url.clone(), memory.admin_token.clone(), &settings.outbound.client)?;
     let started = async {
-        let prepared = prepare(&mut settings, &directory, &url, &mut memory, &state, &wanted);
+        let prepared = prepare(&mut settings, &directory, &api, &url, &mut memory, &state, &wanted);
         let owner = tokio::select! {
             prepared = prepared => prepared?,
             code = signals.next() => return Err(quiet(code)),
@@ -79,7 +81,9 @@ pub(super) async fn run(arguments: &DevArguments, sources: Sources) -> Result<()
     };
     let outcome = match started.await {
         Ok((owner, mut satellite)) => {
-            let dev = Dev { arguments, directory: &directory, memory: &memory, url, owner };
+            let wanted = &wanted;
+            let dev =
+                Dev { arguments, directory: &directory, memory: &memory, api, url, owner, wanted };
             dev.serve(&mut satellite, &mut signals).await
         }
         Err(exit) => Err(exit),
@@ -96,14 +100,14 @@ pub(super) async fn run(arguments: &DevArguments, sources: Sources) -> Result<()
 async fn prepare(
     settings: &mut DaemonSettings,
     directory: &Path,
+    api: &Api,
     url: &str,
     memory: &mut Memory,
     state: &StateDir,
     wanted: &[Wanted],
 ) -> Result<Owner, Exit> {
-    let api = Api::new(String::from(url), memory.admin_token.clone(), &settings.outbound.client)?;
     let now = Clock::start().now();
-    let mut pairing = Pairing { api: &api, directory, memory, now };
+    let mut pairing = Pairing { api, directory, memory, now };
     let owner = pairing.owner().await?;
     pairing.servers(&owner, wanted).await?;
     settings.backend_url = String::from(url);
@@ -132,8 +136,10 @@ struct Dev<'a> {
     arguments: &'a DevArguments,
     directory: &'a Path,
     memory: &'a Memory,
+    api: Api,
     url: String,
     owner: Owner,
+    wanted: &'a [Wanted],
 }
 
 impl Dev<'_> {
@@ -145,7 +151,8 @@ impl Dev<'_> {
             code = signals.next() => return satellite.shut_down(signals, code).await,
         };
         let id = view.borrow().satellite.as_ref().map(|it| it.id.clone());
-        let dev = self.file(satellite, id, &outcomes);
+        let mut dev = self.file(satellite, id, &outcomes);
+        self.invite(&mut dev).await;
         dev.write(self.directory)?;
         if self.arguments.json {
             let line = Ready { ready: true, dev: &dev };
@@ -175,6 +182,7 @@ impl Dev<'_> {
                 instance_token: server.instance_token.clone(),
                 status: settled.map(|it| it.status.as_str()).unwrap_or("offline").to_owned(),
                 error: settled.and_then(|it| it.error.clone()),
+                connect_url: None,
             }
         });
         DevFile {
@@ -188,6 +196,22 @@ impl Dev<'_> {
             user_id: self.owner.user.clone(),
             database_url: self.memory.database_url.clone(),
             instances: instances.collect(),
+        }
+    }
+
+    /// Has links made for the servers that wait for their user to sign in.
+    async fn invite(&self, dev: &mut DevFile) {
+        let signs_in =
+            |name: &str| self.wanted.iter().any(|it| it.name == name && it.template.requires_oauth);
+        for instance in &mut dev.instances {
+            let waits = instance.status == InstanceStatus::RequiresReauth.as_str();
+            if !waits || !signs_in(&instance.server) {
+                continue;
+            }
+            match pairing::link(&self.api, &self.owner, &instance.installation_id).await {
+                Ok(link) => instance.connect_url = Some(link),
+                Err(exit) => output::note(&format!("{}: {}", instance.server, exit.error)),
+            }
         }
     }
 

@@ -37,6 +37,9 @@ pub(super) struct DevInstance {
     pub(super) instance_token: Secret,
     pub(super) status: String,
     pub(super) error: Option<String>,
+    /// Where its user signs in, if that is what it waits for. Good once, and not for long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) connect_url: Option<Secret>,
 }
 
 impl DevFile {
@@ -123,6 +126,7 @@ mod tests {
                 instance_token: Secret::new("x"),
                 status: String::from("online"),
                 error: None,
+                connect_url: None,
             }],
         };
         file.write(&directory).unwrap();

@@ -35,6 +35,15 @@ Here:
         code = indented(&code),
         curl = curl(url, token),
     );
+    for instance in &dev.instances {
+        if let Some(link) = &instance.connect_url {
+            text.push_str(&format!(
+                "\nSign in to {} in a browser, within 15 minutes (restart this for another link):\n  {}\n",
+                instance.server,
+                link.expose()
+            ));
+        }
+    }
     if let Some(instance) = dev.instances.first() {
         text.push_str(&format!(
             "\nOne server alone, with its own tools ({}):\n  {}\n  Authorization: Bearer {}\n",

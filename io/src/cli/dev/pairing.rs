@@ -4,13 +4,13 @@
 use std::path::Path;
 
 use http::Method;
-use satellite_core::id::{TeamId, UserId};
+use satellite_core::id::{InstallationId, TeamId, UserId};
 use satellite_core::secret::Secret;
 use satellite_core::time::{DAY, HOUR, Timestamp};
 use satellite_core::wire::admin::{
-    AccessTokenData, CreateAccessToken, CreateInstallation, CreateTeam, CreateUser,
-    InstallationData, InstallationsData, InstanceTokenData, Reply, Server, ServerData, ServersData,
-    SetMember, TeamData, TeamsData, UserData, UsersData,
+    AccessTokenData, ConnectLinkData, CreateAccessToken, CreateInstallation, CreateTeam,
+    CreateUser, InstallationData, InstallationsData, InstanceTokenData, Reply, Server, ServerData,
+    ServersData, SetMember, TeamData, TeamsData, UserData, UsersData,
 };
 use satellite_core::wire::path::escape;
 use serde_json::{Value, json};
@@ -39,6 +39,22 @@ pub(super) struct Owner {
     pub(super) team: TeamId,
     pub(super) user: UserId,
     pub(super) token: Secret,
+}
+
+/// Where the owner signs in to an installation's server: good once.
+pub(super) async fn link(
+    api: &Api,
+    owner: &Owner,
+    installation: &InstallationId,
+) -> Result<Secret, Exit> {
+    let path = format!(
+        "/api/teams/{}/mcp/installations/{}/users/{}/connect",
+        escape(owner.team.as_str()),
+        escape(installation.as_str()),
+        escape(owner.user.as_str())
+    );
+    let reply: Reply<ConnectLinkData> = api.post(&path, &json!({})).await?;
+    Ok(reply.data.connect.url)
 }
 
 impl Pairing<'_> {

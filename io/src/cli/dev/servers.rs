@@ -79,6 +79,7 @@ pub(super) fn remotes(wanted: &[Wanted]) -> impl Iterator<Item = &str> {
 fn wanted(server: McpServer, directory: &Path) -> Result<Wanted, Exit> {
     let McpServer { name, slug, target, .. } = server;
     let mut tier = UpdateInstallation::default();
+    let mut requires_oauth = false;
     let (transport_type, package, remote, command) = match target {
         McpTarget::Stdio { command, args, env, cwd } => {
             if cwd.is_some() {
@@ -101,7 +102,8 @@ fn wanted(server: McpServer, directory: &Path) -> Result<Wanted, Exit> {
                 PackageTransport { command: Some(command.clone()), env: BTreeMap::new() };
             (Transport::Stdio, Some(Package { transport }), None, Some(command))
         }
-        McpTarget::Remote { url, headers, protocol } => {
+        McpTarget::Remote { url, headers, protocol, oauth } => {
+            requires_oauth = oauth;
             tier.team_headers = Some(headers.into_iter().collect());
             let transport = match protocol {
                 RemoteProtocol::Http => Transport::Http,
@@ -125,7 +127,7 @@ fn wanted(server: McpServer, directory: &Path) -> Result<Wanted, Exit> {
         template_args: Vec::new(),
         team_schema: Schema::default(),
         user_schema: Schema::default(),
-        requires_oauth: false,
+        requires_oauth,
         repository_url: None,
         git_branch: None,
         git_commit_sha: None,
