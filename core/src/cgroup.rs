@@ -13,6 +13,6 @@ pub use alarm::{Alarm, Crossing};
 pub use counters::Counters;
 pub use files::{Membership, is_populated, keyed, number};
 pub use kill::{LimitKill, Owner, next_memory_bytes};
-pub use limits::{CPU_PERIOD_US, Change, Limit, MIB, ProcessLimits, TeamLimits};
+pub use limits::{CPU_PERIOD_US, Change, Limit, MEMORY_MIN_BYTES, MIB, ProcessLimits, TeamLimits};
 pub use name::{instance_name, team_name};
 pub use usage::Usage;

@@ -133,7 +133,7 @@ impl Control {
             errors: 0,
             refused: BTreeMap::new(),
             changed: BTreeSet::new(),
-            view: Arc::default(),
+            view: Arc::new(View { isolation: settings.isolation.level(), ..View::default() }),
             #[cfg(feature = "coverage")]
             visits: visits::Visits::new(),
             random,

@@ -34,6 +34,7 @@ pub mod heartbeat;
 pub mod http;
 pub mod id;
 pub mod instance;
+pub mod isolation;
 pub mod journal;
 pub mod json;
 pub mod limits;

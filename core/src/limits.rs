@@ -3,11 +3,13 @@
 //! What an operator may choose is in [`Settings`]; its defaults are those of the product's
 //! specification (poll, heartbeat and event intervals, per-process limits).
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::{Change, ProcessLimits};
+use crate::isolation::Isolation;
 use crate::time::{HOUR, MINUTE, SECOND};
 
 /// Shortest wait after a failure.
@@ -169,6 +171,9 @@ pub const USAGE_REPORTS_MAX: usize = 1_024;
 /// Shortest time between two reports of a relay's traffic.
 pub const ACTIVITY_INTERVAL_MS: u64 = SECOND;
 
+/// How long a process that starts may use a whole processor, unless it is online before.
+pub const BOOST_MAX_MS: u64 = 30 * SECOND;
+
 /// From SIGTERM to SIGKILL.
 pub const TERMINATE_GRACE_MS: u64 = 10 * SECOND;
 /// How long the end of a killed process may take before it is reported as stuck.
@@ -288,6 +293,15 @@ pub struct Settings {
     pub drain_budget_ms: u64,
     /// Executables that a configuration may name.
     pub allowed_commands: BTreeSet<String>,
+    /// What each process may use.
+    #[serde(default)]
+    pub process_limits: ProcessLimits,
+    /// What the operator chose otherwise for the servers of these slugs.
+    #[serde(default)]
+    pub server_limits: BTreeMap<String, Change>,
+    /// How far processes are isolated on this machine.
+    #[serde(default)]
+    pub isolation: Isolation,
 }
 
 /// What the machine is, as registration reports it.
@@ -321,6 +335,9 @@ impl Default for Settings {
                 .into_iter()
                 .map(String::from)
                 .collect(),
+            process_limits: ProcessLimits::default(),
+            server_limits: BTreeMap::new(),
+            isolation: Isolation::default(),
         }
     }
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::{LimitKill, ProcessLimits};
 use crate::secret::Secret;
 
 /// A child process to start.
@@ -18,6 +19,9 @@ pub struct ProcessSpec {
     pub env: Vec<(String, Secret)>,
     /// How long its handshake may take.
     pub handshake_timeout_ms: u64,
+    /// What it may use.
+    #[serde(default, skip_serializing_if = "ProcessLimits::is_default")]
+    pub limits: ProcessLimits,
 }
 
 /// Why a process could not be started.
@@ -38,6 +42,9 @@ pub struct Ended {
     pub code: Option<i32>,
     /// The signal that ended it, e.g. `SIGKILL`.
     pub signal: Option<String>,
+    /// The limit that ended it, where the system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitKill>,
     /// The last lines it wrote to standard error.
     pub last_stderr: Vec<String>,
 }

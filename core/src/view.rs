@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::id::{Incarnation, InstallationId, InstanceId, InstanceKey, SatelliteId, TeamId};
+use crate::isolation::Level;
 use crate::limits::EVENT_QUEUE_MAX_BYTES;
 use crate::redaction::Redaction;
 use crate::time::Timestamp;
@@ -40,6 +41,8 @@ pub struct View {
     pub error_count: u64,
     /// Events that were refused by a machine, by reason.
     pub refused: BTreeMap<&'static str, u64>,
+    /// How far processes are isolated, where that is known.
+    pub isolation: Option<Level>,
     /// Whether the satellite is shutting down and takes no new work.
     pub draining: bool,
 }

@@ -8,6 +8,7 @@ mod backend;
 #[cfg(feature = "backend")]
 mod dev;
 mod dev_file;
+mod isolation;
 mod jail;
 #[cfg(feature = "backend")]
 mod oauth;

@@ -1,6 +1,7 @@
 //! The seam to processes: what a relay needs of a child, wherever it runs. Linux is behind it in
 //! production, scripted peers in the simulation.
 
+mod cgroup;
 mod environment;
 mod executables;
 mod jailer;
@@ -14,11 +15,13 @@ mod sweep;
 use std::fmt;
 use std::future::Future;
 
+use satellite_core::cgroup::LimitKill;
 use satellite_core::id::{Incarnation, InstanceKey};
 use satellite_core::process::{ProcessSpec, SpawnFailure};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::cgroup::{ControlGroups, Opened};
 pub use self::jailer::{JailOptions, MissingPart};
 pub use self::linux::{HostOptions, LinuxHost};
 pub(crate) use self::stderr::{Dropped, read as read_stderr};
@@ -49,8 +52,20 @@ pub struct Launch {
     pub incarnation: Incarnation,
     /// What to start.
     pub process: ProcessSpec,
-    /// Orders to end it. Each carries the milliseconds from SIGTERM to SIGKILL.
-    pub terminate: mpsc::UnboundedReceiver<u64>,
+    /// What is to happen to it.
+    pub orders: mpsc::UnboundedReceiver<Order>,
+}
+
+/// What is to happen to a process that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// It is to end.
+    Terminate {
+        /// The milliseconds from SIGTERM to SIGKILL.
+        grace_ms: u64,
+    },
+    /// It has started: from here on it may use no more of a processor than its limit.
+    Settle,
 }
 
 /// A process that runs.
@@ -77,6 +92,8 @@ pub struct ProcessExit {
     pub code: Option<i32>,
     /// The signal that ended it, e.g. `SIGKILL`.
     pub signal: Option<String>,
+    /// The limit that ended it, where the system tells.
+    pub limit: Option<LimitKill>,
 }
 
 impl fmt::Display for ProcessExit {

@@ -21,7 +21,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::clock::Clock;
 use crate::driver::{Inbox, Performed, World};
 use crate::entropy::Entropy;
-use crate::host::{Launch, ProcessHost};
+use crate::host::{Launch, Order, ProcessHost};
 use crate::http_client::{HttpClient, exchange};
 use crate::mcp::{BackendClient, BackendExchange, Forgotten, Users};
 use crate::relays::{RelayInput, Relays};
@@ -93,7 +93,7 @@ pub struct DaemonWorld<C, H, S> {
 
 #[derive(Debug)]
 struct Running {
-    terminate: mpsc::UnboundedSender<u64>,
+    orders: mpsc::UnboundedSender<Order>,
     task: JoinHandle<()>,
 }
 
@@ -157,7 +157,7 @@ impl<C: HttpClient, H: ProcessHost, S: RecordStore> DaemonWorld<C, H, S> {
         Event::Persisted { record: name, outcome }
     }
 
-    fn spawn(&mut self, launch: Launch, terminate: mpsc::UnboundedSender<u64>) {
+    fn spawn(&mut self, launch: Launch, orders: mpsc::UnboundedSender<Order>) {
         self.processes.retain(|_, running| !running.task.is_finished());
         let name = (launch.key.clone(), launch.incarnation);
         let life = instance::Life {
@@ -168,16 +168,16 @@ impl<C: HttpClient, H: ProcessHost, S: RecordStore> DaemonWorld<C, H, S> {
             stderr: self.parts.stderr,
         };
         let task = tokio::spawn(life.run(launch));
-        self.processes.insert(name, Running { terminate, task });
+        self.processes.insert(name, Running { orders, task });
     }
 
     /// Ends what still runs, for an exit that could not wait for it.
     async fn end_processes(&mut self) {
         const GRACE_MS: u64 = 1_000;
         let running: Vec<Running> = std::mem::take(&mut self.processes).into_values().collect();
-        for Running { terminate, .. } in &running {
+        for Running { orders, .. } in &running {
             // A process that has ended needs no order.
-            let _ = terminate.send(GRACE_MS);
+            let _ = orders.send(Order::Terminate { grace_ms: GRACE_MS });
         }
         let all = async {
             for Running { task, .. } in running {
@@ -220,9 +220,9 @@ where
                 });
             }
             Effect::Spawn { key, incarnation, process } => {
-                let (terminate, orders) = mpsc::unbounded_channel();
-                let launch = Launch { key, incarnation, process, terminate: orders };
-                self.spawn(launch, terminate);
+                let (orders, received) = mpsc::unbounded_channel();
+                let launch = Launch { key, incarnation, process, orders: received };
+                self.spawn(launch, orders);
             }
             Effect::Terminate { key, incarnation, grace_ms } => {
                 if let Some(relay) = self.relays.find(&key, incarnation) {
@@ -230,7 +230,7 @@ where
                 }
                 if let Some(running) = self.processes.get(&(key, incarnation)) {
                     // Else it has ended, and the event that says so is on its way.
-                    let _ = running.terminate.send(grace_ms);
+                    let _ = running.orders.send(Order::Terminate { grace_ms });
                 }
             }
             Effect::Connect { key, incarnation, remote } => {

@@ -78,6 +78,7 @@ fn startable() -> Spec {
         args: Vec::new(),
         env: Vec::new(),
         handshake_timeout_ms: 30_000,
+        limits: Default::default(),
     })))
 }
 

@@ -13,6 +13,9 @@ pub const CPU_PERIOD_US: u64 = 1_000_000;
 /// Bytes of a mebibyte, the unit limits of memory are chosen in.
 pub const MIB: u64 = 1024 * 1024;
 
+/// The least memory that a process may be limited to: with less, hardly one starts.
+pub const MEMORY_MIN_BYTES: u64 = 8 * MIB;
+
 /// Pages are counted whole.
 const PAGE_BYTES: u64 = 4096;
 
@@ -63,6 +66,11 @@ impl Default for ProcessLimits {
 }
 
 impl ProcessLimits {
+    /// Whether these are the limits of a process of which nobody said anything.
+    pub fn is_default(&self) -> bool {
+        *self == ProcessLimits::default()
+    }
+
     /// The processor time it may have while it starts: one whole processor, or more if its own
     /// limit is more.
     pub fn boosted_cpu_percent(&self) -> u64 {
@@ -139,9 +147,11 @@ impl Change {
             let value: u64 = value.trim().parse().map_err(|_| wrong())?;
             let (place, value, allowed) = match name.trim() {
                 "cpu" => (&mut change.cpu_percent, value, 1..=100_000),
-                "memory" => {
-                    (&mut change.memory_bytes, value.saturating_mul(MIB), 8 * MIB..=1 << 50)
-                }
+                "memory" => (
+                    &mut change.memory_bytes,
+                    value.saturating_mul(MIB),
+                    MEMORY_MIN_BYTES..=1 << 50,
+                ),
                 "processes" => (&mut change.processes, value, 1..=4_000_000),
                 _ => return Err(wrong()),
             };

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::cgroup::MEMORY_MIN_BYTES;
 use crate::limits::{BACKOFF_MAX_MS, Settings};
 use crate::time::SECOND;
 use crate::wire::configuration::SatelliteConfig;
@@ -19,6 +20,14 @@ pub fn within(operator: &Settings, asked: &SatelliteConfig) -> Settings {
         }
         if let Some(idle) = limits.idle_timeout_seconds.filter(|idle| *idle > 0) {
             settings.idle_timeout_ms = operator.idle_timeout_ms.min(idle.saturating_mul(SECOND));
+        }
+        // What the operator chose for one server stands.
+        let own = &mut settings.process_limits;
+        if let Some(bytes) = limits.memory_bytes().filter(|bytes| *bytes >= MEMORY_MIN_BYTES) {
+            own.memory_bytes = own.memory_bytes.min(bytes);
+        }
+        if let Some(percent) = limits.max_cpu_percent.filter(|percent| *percent > 0) {
+            own.cpu_percent = own.cpu_percent.min(percent);
         }
     }
     settings
@@ -41,8 +50,9 @@ pub fn unmet(asked: &SatelliteConfig) -> Vec<&'static str> {
         note(is_other, "polling_intervals.error_backoff_max");
     }
     if let Some(limits) = &asked.resource_limits {
-        note(limits.max_memory_per_process.is_some(), "resource_limits.max_memory_per_process");
-        note(limits.max_cpu_percent.is_some(), "resource_limits.max_cpu_percent");
+        let is_read = limits.memory_bytes().is_some_and(|bytes| bytes >= MEMORY_MIN_BYTES);
+        let is_asked = limits.max_memory_per_process.is_some();
+        note(is_asked && !is_read, "resource_limits.max_memory_per_process");
     }
     if let Some(team) = &asked.team_settings {
         note(!team.security_policies.is_empty(), "team_settings.security_policies");
@@ -78,6 +88,7 @@ mod tests {
     use alloc::vec;
 
     use super::*;
+    use crate::cgroup::MIB;
     use crate::wire::configuration::{ResourceLimits, TeamSettings};
 
     fn asked(processes: u64, idle: u64) -> SatelliteConfig {
@@ -102,6 +113,25 @@ mod tests {
     }
 
     #[test]
+    fn the_backend_lowers_what_a_process_may_use_and_never_raises_it() {
+        let with = |memory: &str, percent| SatelliteConfig {
+            resource_limits: Some(ResourceLimits {
+                max_memory_per_process: Some(String::from(memory)),
+                max_cpu_percent: Some(percent),
+                ..ResourceLimits::default()
+            }),
+            ..SatelliteConfig::default()
+        };
+        let operator = Settings::default();
+        let less = within(&operator, &with("64MB", 5)).process_limits;
+        assert_eq!((less.memory_bytes, less.cpu_percent), (64 * MIB, 5));
+        for asked in [with("1GB", 80), with("100 elephants", 0), with("1", 10)] {
+            assert_eq!(within(&operator, &asked).process_limits, operator.process_limits);
+        }
+        assert_eq!(unmet(&with("1", 80)), ["resource_limits.max_memory_per_process"]);
+    }
+
+    #[test]
     fn nonsense_and_silence_leave_the_operators_settings() {
         let operator = Settings { idle_timeout_ms: 0, ..Settings::default() };
         for asked in [asked(0, 0), asked(50, 300), SatelliteConfig::default()] {
@@ -118,8 +148,6 @@ mod tests {
         assert_eq!(unmet(&asked(3, 60)), [""; 0], "that is acted on");
         let team = unmet(&SatelliteConfig::standard(SatelliteType::Team));
         let expected = [
-            "resource_limits.max_memory_per_process",
-            "resource_limits.max_cpu_percent",
             "logging.level",
             "logging.enable_audit",
             "logging.retention_days",

@@ -96,6 +96,7 @@ impl Control {
         if let Some(error) = self.journal.failure() {
             reasons.insert(format!("commands are not begun and events only in memory: {error}"));
         }
+        reasons.extend(self.settings.isolation.degradation());
         let status =
             if reasons.is_empty() { SatelliteStatus::Active } else { SatelliteStatus::Degraded };
         SatelliteHealth { status, reasons }

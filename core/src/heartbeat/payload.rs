@@ -44,6 +44,7 @@ pub fn payload(view: &View, sample: &HostSample, now: Timestamp) -> Heartbeat {
         satellite_url: None,
         capabilities: capability::ADDITIONS.iter().map(ToString::to_string).collect(),
         response_time_ms: None,
+        isolation: view.isolation.clone(),
         status_reasons: view.health.reasons.iter().cloned().collect(),
     }
 }

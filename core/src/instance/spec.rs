@@ -63,7 +63,7 @@ impl Spec {
             transport: server.launch.transport(),
             launch: match &server.launch {
                 configuration::Launch::Stdio { command, args, env } => {
-                    process(command, args, env, settings).map(Launch::Process)
+                    process(&server.names.slug, command, args, env, settings).map(Launch::Process)
                 }
                 configuration::Launch::Remote {
                     transport,
@@ -116,6 +116,7 @@ fn redaction(server: &Server) -> Redaction {
 }
 
 fn process(
+    slug: &str,
     command: &str,
     args: &[String],
     env: &BTreeMap<String, Secret>,
@@ -138,6 +139,10 @@ fn process(
             limits::HANDSHAKE_DOWNLOAD_TIMEOUT_MS
         } else {
             limits::HANDSHAKE_TIMEOUT_MS
+        },
+        limits: match settings.server_limits.get(slug) {
+            Some(change) => settings.process_limits.changed(change),
+            None => settings.process_limits,
         },
     })
 }

@@ -43,6 +43,7 @@ fn spec() -> Spec {
             args: vec![],
             env: vec![],
             handshake_timeout_ms: limits::HANDSHAKE_TIMEOUT_MS,
+            limits: Default::default(),
         })),
         address: None,
         disabled_tools: Arc::new(BTreeSet::new()),

@@ -104,6 +104,7 @@ impl Conversation {
             satellite_url: self.settings.public_url.clone(),
             region: None,
             system_info: Some(SystemInfo::from(&self.settings.system)),
+            isolation: self.settings.isolation.level(),
         };
         let http = HttpRequest {
             method: Method::Post,

@@ -76,6 +76,7 @@ impl Handles {
 
     fn process(&mut self, process: &ProcessSpec) -> ProcessSpec {
         ProcessSpec {
+            limits: process.limits,
             args: process.args.iter().map(|argument| self.of(argument)).collect(),
             env: process
                 .env

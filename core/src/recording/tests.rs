@@ -184,6 +184,7 @@ fn recorded() -> Daemon {
     let ended = Ended {
         code: None,
         signal: Some("SIGSEGV".into()),
+        limit: None,
         last_stderr: vec!["CaNaRy-argument-1".into()],
     };
     daemon.event(Event::Exited { key: key.clone(), incarnation, ended });

@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{InstallationId, TeamId};
+use crate::isolation::Level;
 use crate::time::IsoTime;
 use crate::view::{HealthStatus, ProcessStatus, SatelliteStatus};
 
@@ -55,6 +56,13 @@ pub struct Heartbeat {
     /// How long the Backend took for its last answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_time_ms: Option<u64>,
+    /// How far processes are isolated; what another version says otherwise is not read.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::known"
+    )]
+    pub isolation: Option<Level>,
     /// Why the status is not `active`, one phrase each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub status_reasons: Vec<String>,

@@ -3,6 +3,7 @@
 
 use alloc::string::String;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serializer};
 use serde_json::Number;
 
@@ -28,6 +29,13 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
         serde_json::Value::String(text) => Some(text),
         _ => None,
     })
+}
+
+/// An addition as this version knows it; nothing for what another says in its place.
+pub(crate) fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(serde_json::Value::deserialize(deserializer)?).ok())
 }
 
 /// The default for `null`.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::capability;
 use crate::id::{SatelliteId, TeamId};
+use crate::isolation::Level;
 use crate::limits;
 use crate::secret::Secret;
 
@@ -56,6 +57,13 @@ pub struct RegistrationRequest {
     /// What machine it runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_info: Option<SystemInfo>,
+    /// How far it isolates processes; what another version says otherwise is not read.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::known"
+    )]
+    pub isolation: Option<Level>,
 }
 
 /// The machine a satellite runs on.
@@ -153,6 +161,7 @@ mod tests {
             capabilities: transports(),
             satellite_url: None,
             region: None,
+            isolation: None,
             system_info: Some(SystemInfo { node_version: None, ..SystemInfo::from(&system) }),
         };
         assert_eq!(

@@ -337,6 +337,7 @@ impl Host {
         let ended = Ended {
             code: (script.choice(2) == 0).then_some(1),
             signal: (script.choice(3) == 0).then(|| String::from("SIGKILL")),
+            limit: None,
             last_stderr: vec![String::from("out of tea")],
         };
         self.event(Event::Exited { key, incarnation, ended });

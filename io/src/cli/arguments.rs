@@ -113,6 +113,9 @@ pub(super) struct DevArguments {
     /// The Backend's database [default: SQLite in --dir]
     #[arg(long, value_name = "URL")]
     pub(super) database_url: Option<String>,
+    /// How servers are isolated and limited: required, best-effort or off.
+    #[arg(long, value_name = "LEVEL")]
+    pub(super) isolation: Option<String>,
     /// Print one line of JSON on standard output when every server is online or has failed.
     #[arg(long)]
     pub(super) json: bool,
@@ -138,6 +141,9 @@ pub(super) struct RunArguments {
     /// The port MCP clients are served on; 0 picks a free one.
     #[arg(long, value_name = "PORT")]
     pub(super) port: Option<u16>,
+    /// How servers are isolated and limited: required, best-effort or off.
+    #[arg(long, value_name = "LEVEL")]
+    pub(super) isolation: Option<String>,
     /// Record every decision in a file that must not exist, to be replayed with `sim replay`;
     /// secrets are replaced by handles.
     #[arg(long, value_name = "FILE")]

@@ -58,7 +58,7 @@ pub(super) async fn run(arguments: &DevArguments, sources: Sources) -> Result<()
         listener.address().map_err(|error| fault(format!("cannot listen: {error}"), ""))?;
     let mut outbound = OutboundSettings::read(&sources)?;
     outbound.allow_named(servers::remotes(&wanted));
-    let mut settings = settings(sources, &directory, address.port())?;
+    let mut settings = settings(sources, &directory, address.port(), arguments.isolation.as_ref())?;
     telemetry::start(settings.log);
     for warning in &settings.warnings {
         output::note(&format!("warning: {warning}"));
@@ -297,7 +297,12 @@ pub(super) async fn open(settings: BackendSettings) -> Result<crate::backend::Op
     )
 }
 
-fn settings(sources: Sources, directory: &Path, port: u16) -> Result<DaemonSettings, Exit> {
+fn settings(
+    sources: Sources,
+    directory: &Path,
+    port: u16,
+    isolation: Option<&String>,
+) -> Result<DaemonSettings, Exit> {
     // What is in the environment is meant for a daemon that runs apart.
     let quiet = if sources.given("LOG_LEVEL").is_some() { None } else { Some("warn") };
     let sources = sources
@@ -307,6 +312,7 @@ fn settings(sources: Sources, directory: &Path, port: u16) -> Result<DaemonSetti
         .flag("DEPLOYSTACK_SATELLITE_URL", "dev", Some(format!("http://{HOST}:{port}")))
         .flag("HOST", "dev", Some(HOST))
         .flag("PORT", "--port", Some(port))
+        .flag("SATELLITE_ISOLATION", "--isolation", isolation)
         .flag("LOG_LEVEL", "dev", quiet);
     let mut settings = DaemonSettings::read(&sources)?;
     settings.registration_token = None;

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::arguments::RunArguments;
+use super::isolation;
 use super::jail;
 use super::output;
 use super::signals::Signals;
@@ -19,7 +20,7 @@ use crate::daemon::{Daemon, Surroundings};
 use crate::egress::EgressClient;
 use crate::entropy::Kernel;
 use crate::exit::{DONE, Exit, INTERRUPTED, fault, usage};
-use crate::host::{HostOptions, MissingPart, sweep};
+use crate::host::{ControlGroups, HostOptions};
 use crate::host_sample::HostSampler;
 use crate::http_client::ReqwestClient;
 use crate::mcp;
@@ -44,6 +45,7 @@ pub(super) async fn run(arguments: &RunArguments, sources: Sources) -> Result<()
         .flag("DEPLOYSTACK_BACKEND_URL", "--backend", arguments.backend.as_ref())
         .flag("HOST", "--host", arguments.host.as_ref())
         .flag("PORT", "--port", arguments.port)
+        .flag("SATELLITE_ISOLATION", "--isolation", arguments.isolation.as_ref())
         .flag("LOG_LEVEL", "--log-level", arguments.log_level.as_ref());
     telemetry::start(LogSettings::read(&sources)?);
     let outcome = async {
@@ -86,6 +88,7 @@ pub(super) struct Satellite {
     #[cfg(feature = "backend")]
     pub(super) address: SocketAddr,
     marker: String,
+    groups: Option<ControlGroups>,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<()>,
 }
@@ -100,14 +103,9 @@ impl Satellite {
     ) -> Result<Self, Exit> {
         let stored = state.load()?;
         let marker = String::from(state.marker());
-        let left = sweep(&marker, SWEEP_GRACE).await;
-        if left > 0 {
-            tracing::warn!(
-                operation = "sweep",
-                processes = left,
-                "Ended what an earlier satellite left"
-            );
-        }
+        let mut settings = settings.clone();
+        let groups = isolation::establish(&mut settings, &marker)?;
+        isolation::sweep(groups.as_ref(), &marker, SWEEP_GRACE).await;
         let options = HostOptions {
             marker: marker.clone(),
             allowed_commands: settings.core.allowed_commands.clone(),
@@ -115,17 +113,16 @@ impl Satellite {
             homes: settings.homes.clone(),
             shared_home: settings.shared_home.clone(),
             jail: None,
+            groups: groups.clone(),
         };
-        let (host, missing) = jail::host(settings, state.path(), options)
+        let (host, missing) = jail::host(&settings, state.path(), options)
             .await
             .map_err(|error| cannot("start processes", &error))?;
-        if let Some(MissingPart { step, error }) = missing {
-            tracing::warn!(
-                operation = "isolation",
-                step,
-                "Servers are not jailed and see what the satellite sees: {error}"
-            );
-        }
+        isolation::note_jail(&mut settings, missing).inspect_err(|_| {
+            if let Some(groups) = &groups {
+                groups.leave();
+            }
+        })?;
         let sampler = HostSampler::new(state.path())
             .map_err(|error| cannot("measure this machine", &error))?;
         let client = ReqwestClient::new(&settings.outbound.client).map_err(|failure| {
@@ -146,7 +143,7 @@ impl Satellite {
         // Said first: should the daemon end at once, its last words come last.
         tracing::info!(operation = "listen", address = %address, "Serving MCP clients");
         let daemon = Daemon::start(
-            settings,
+            &settings,
             Surroundings {
                 client,
                 remote,
@@ -164,7 +161,7 @@ impl Satellite {
             Some(url) => url.clone(),
             None => format!("http://{}", reachable(address)),
         };
-        let router = daemon.router(settings, base_url);
+        let router = daemon.router(&settings, base_url);
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(mcp::serve(listener, router, async {
             // A dropped sender stops as well.
@@ -175,6 +172,7 @@ impl Satellite {
             #[cfg(feature = "backend")]
             address,
             marker,
+            groups,
             stop: Some(stop),
             serving,
         })
@@ -199,7 +197,8 @@ impl Satellite {
             exit = self.daemon.ended() => exit,
             () = signals.interrupted() => {
                 output::note("ending at once");
-                sweep(&self.marker, Duration::ZERO).await;
+                isolation::sweep(self.groups.as_ref(), &self.marker, Duration::ZERO).await;
+                self.leave();
                 return Ok(INTERRUPTED);
             }
         };
@@ -212,6 +211,13 @@ impl Satellite {
         // Streams that clients hold open would keep it for ever.
         if tokio::time::timeout(Duration::from_secs(1), &mut self.serving).await.is_err() {
             self.serving.abort();
+        }
+        self.leave();
+    }
+
+    fn leave(&self) {
+        if let Some(groups) = &self.groups {
+            groups.leave();
         }
     }
 }

@@ -63,6 +63,9 @@ pub(super) async fn run(arguments: &StatusArguments, sources: &Sources) -> Resul
     if let Some(counts) = counts(&ready["instances"]) {
         output::line(&format!("    instances: {counts}"));
     }
+    if let Some(level) = isolation(&ready["isolation"]) {
+        output::line(&format!("    isolation: {level}"));
+    }
     let connection = link["connection_status"].as_str().unwrap_or("unknown");
     let url = link["backend_url"].as_str().unwrap_or_default();
     output::line(&format!("backend    {url}  {connection}"));
@@ -144,6 +147,17 @@ fn counts(instances: &Value) -> Option<String> {
     Some(if counts.is_empty() { String::from("none") } else { counts.join(", ") })
 }
 
+/// How far servers are isolated, e.g. `best-effort, without memory_limit`.
+fn isolation(level: &Value) -> Option<String> {
+    let asked = level["asked"].as_str()?;
+    let missing: Vec<&str> =
+        level["missing"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    Some(match missing[..] {
+        [] => String::from(asked),
+        _ => format!("{asked}, without {}", missing.join(", ")),
+    })
+}
+
 /// How the Backend sees the satellite, and what an administrator has decided about it.
 fn seen(satellite: &Value) -> Option<String> {
     let status = satellite["status"].as_str()?;
@@ -183,6 +197,11 @@ mod tests {
         let answered = json!({"age_ms": 2_500, "round_trip_ms": 3, "state": "polling"});
         assert_eq!(round_trip(&answered).as_deref(), Some("last answer 2 s ago, after 3 ms"));
         assert_eq!(round_trip(&json!({"age_ms": null})), None);
+        let level = json!({"asked": "best-effort", "missing": ["cpu_limit", "memory_limit"]});
+        let told = "best-effort, without cpu_limit, memory_limit";
+        assert_eq!(isolation(&level).as_deref(), Some(told));
+        assert_eq!(isolation(&json!({"asked": "off"})).as_deref(), Some("off"));
+        assert_eq!(isolation(&Value::Null), None);
         let satellite = json!({"status": "inactive", "admin_state": {"state": "disabled"}});
         let told = "sees this satellite as inactive (an administrator's word: disabled), last \
                     heartbeat never";

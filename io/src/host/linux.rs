@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,11 +16,12 @@ use sha2::{Digest, Sha256};
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
+use super::cgroup::{ControlGroups, Group};
 use super::environment::{BaseEnvironment, MARKER};
 use super::executables::Executables;
 use super::jailer::{Inmate, JailOptions, Jailer, MissingPart, Reports};
 use super::spawner::{Child, Program, Spawner, Step};
-use super::supervisor::Supervisor;
+use super::supervisor::{Supervisor, end_group};
 use super::{Launch, Process, ProcessHost};
 
 /// What the pipes to a child hold, where the system allows it: large answers then take fewer turns.
@@ -41,6 +42,8 @@ pub struct HostOptions {
     pub shared_home: Option<PathBuf>,
     /// How servers are jailed; `None` leaves them unjailed.
     pub jail: Option<JailOptions>,
+    /// The control groups to start them in, where there are any.
+    pub groups: Option<ControlGroups>,
 }
 
 /// Starts children of this process. Cheap to clone.
@@ -57,6 +60,7 @@ struct Inner {
     homes: PathBuf,
     shared_home: Option<PathBuf>,
     jailer: Option<Jailer>,
+    groups: Option<ControlGroups>,
     spawner: Spawner,
 }
 
@@ -92,6 +96,7 @@ impl LinuxHost {
             homes,
             shared_home: options.shared_home,
             jailer,
+            groups: options.groups,
             spawner: Spawner::start()?,
         };
         Ok(LinuxHost { inner: Arc::new(inner) })
@@ -181,46 +186,55 @@ impl ProcessHost for LinuxHost {
             );
         }
 
+        let (group, cgroup) = inner.group(&launch)?.unzip();
         let arguments = process.args.iter().map(OsString::from).collect();
-        let (program, reports) = if inner.jailer.is_some() {
-            let own = inner.own(&launch.key.team);
-            let environment = environment.variables;
-            let inmate = Inmate {
-                team: launch.key.team.clone(),
-                own,
-                home,
-                executable: executable.to_owned(),
-                arguments,
-                marker: (MARKER.into(), OsString::from(&marker)),
-                environment,
-                cgroup: None,
+        let born = async {
+            let (program, reports) = if inner.jailer.is_some() {
+                let inmate = Inmate {
+                    team: launch.key.team.clone(),
+                    own: inner.own(&launch.key.team),
+                    home,
+                    executable: executable.to_owned(),
+                    arguments,
+                    marker: (MARKER.into(), OsString::from(&marker)),
+                    environment: environment.variables,
+                    cgroup,
+                };
+                let (program, reports) = self.jailed(inmate).await?;
+                (program, Some(reports))
+            } else {
+                let program = Program {
+                    path: executable.to_owned(),
+                    arguments,
+                    environment: environment.variables,
+                    directory: home,
+                    cgroup,
+                    ..Program::default()
+                };
+                (program, None)
             };
-            let (program, reports) = self.jailed(inmate).await?;
-            (program, Some(reports))
-        } else {
-            let program = Program {
-                path: executable.to_owned(),
-                arguments,
-                environment: environment.variables,
-                directory: home,
-                ..Program::default()
-            };
-            (program, None)
-        };
-        let child = inner.spawner.spawn(program).await.map_err(|failed| {
-            explain(executable, failed.step.name(), failed.step == Step::Exec, &failed.error)
-        })?;
-        let reports = match reports {
-            None => None,
-            Some(mut reports) => match reports.until_running().await {
-                Ok(()) => Some(reports),
+            let child = inner.spawner.spawn(program).await.map_err(|failed| {
+                explain(executable, failed.step.name(), failed.step == Step::Exec, &failed.error)
+            })?;
+            let Some(mut reports) = reports else { return Ok((child, None)) };
+            match reports.until_running().await {
+                Ok(()) => Ok((child, Some(reports))),
                 // Dropping the child ends the jail, if it has not ended.
                 Err((step, error)) => {
-                    return Err(explain(executable, &step, step == Step::Exec.name(), &error));
+                    Err(explain(executable, &step, step == Step::Exec.name(), &error))
                 }
-            },
+            }
         };
-        adopt(child, marker, launch, reports, inner.spawner.clone()).map_err(|error| {
+        let (child, reports) = match born.await {
+            Ok(born) => born,
+            Err(failure) => {
+                if let Some(group) = group {
+                    end_group(group, None).await;
+                }
+                return Err(failure);
+            }
+        };
+        adopt(child, marker, launch, reports, group, inner.spawner.clone()).map_err(|error| {
             failure("open pipes", format!("{error}; raise the limit of open files"), true)
         })
     }
@@ -232,6 +246,7 @@ fn adopt(
     marker: String,
     launch: Launch,
     reports: Option<Reports>,
+    group: Option<Group>,
     spawner: Spawner,
 ) -> io::Result<Process<LinuxHost>> {
     // Until it is released, dropping the child ends it.
@@ -252,7 +267,8 @@ fn adopt(
         pidfd,
         marker,
         jail: reports,
-        terminate: launch.terminate,
+        orders: launch.orders,
+        group,
         exited: exited_sender,
         gone: gone_sender,
         strays: Vec::new(),
@@ -263,6 +279,28 @@ fn adopt(
 }
 
 impl Inner {
+    /// A group for the process with its directory, where there are groups.
+    fn group(&self, launch: &Launch) -> Result<Option<(Group, OwnedFd)>, SpawnFailure> {
+        let Launch { key, incarnation, process, .. } = launch;
+        let Some(groups) = &self.groups else { return Ok(None) };
+        let made = groups.group(key, *incarnation, &process.limits).and_then(|group| {
+            match group.directory() {
+                Ok(directory) => Ok((group, directory)),
+                Err(error) => {
+                    // Nobody is in it.
+                    let _ = group.remove();
+                    Err(format!("cannot open a control group: {error}"))
+                }
+            }
+        });
+        made.map(Some).map_err(|error| {
+            let error = format!(
+                "{error}; look whether something else changes the satellite's control group"
+            );
+            failure("make control group", error, true)
+        })
+    }
+
     /// The directory of a team.
     fn own(&self, team: &TeamId) -> PathBuf {
         // A team's id is any text; its hash is a safe name.

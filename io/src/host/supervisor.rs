@@ -7,15 +7,16 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
-use satellite_core::limits::TERMINATE_STUCK_MS;
+use satellite_core::limits::{BOOST_MAX_MS, TERMINATE_STUCK_MS};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::ProcessExit;
+use super::cgroup::Group;
 use super::jailer::Reports;
-use super::process_table::{Entry, Held, started_by};
+use super::process_table::{self, Entry, Held, started_by};
 use super::spawner::{Spawner, pidfd_send_signal};
+use super::{Order, ProcessExit};
 use crate::jail::Report;
 
 /// What `nix` reports for a process that a real-time signal ended: it knows no names for those.
@@ -30,7 +31,9 @@ pub(super) struct Supervisor {
     /// What its jail tells, where it is in one. The process is then the jail's process 1: whatever
     /// it started ends with it, and it hands SIGTERM on.
     pub(super) jail: Option<Reports>,
-    pub(super) terminate: mpsc::UnboundedReceiver<u64>,
+    pub(super) orders: mpsc::UnboundedReceiver<Order>,
+    /// Its control group, where there is one.
+    pub(super) group: Option<Group>,
     pub(super) exited: oneshot::Sender<ProcessExit>,
     pub(super) gone: oneshot::Sender<()>,
     /// Processes it started that have left its group, as far as they are known.
@@ -46,10 +49,18 @@ impl Supervisor {
     /// session's, cannot go to anybody else, so signals to the group hit nobody else.
     pub(super) async fn run(mut self) {
         let kill_at = self.until_exit().await;
-        let exit = self.peek();
+        let mut exit = self.peek();
+        if let Some(group) = self.group.as_ref().filter(|_| kill_at.is_none()) {
+            exit.limit = group.limit_kill(exit.code != Some(0));
+        }
         let _ = self.exited.send(exit);
-        if self.jail.is_none() {
-            end_rest(self.pid, &self.marker, std::mem::take(&mut self.strays), kill_at).await;
+        match self.group.take() {
+            Some(group) => end_group(group, kill_at).await,
+            None if self.jail.is_some() => {}
+            None => {
+                let strays = std::mem::take(&mut self.strays);
+                end_rest(self.pid, &self.marker, strays, kill_at).await;
+            }
         }
         match wait(&self.pidfd, WaitPidFlag::empty()) {
             Ok(_) | Err(HAS_NO_NAME) => {}
@@ -65,6 +76,7 @@ impl Supervisor {
     async fn until_exit(&mut self) -> Option<Instant> {
         let mut kill_at: Option<Instant> = None;
         let mut is_killed = false;
+        let mut boost_ends = Some(Instant::now() + Duration::from_millis(BOOST_MAX_MS));
         loop {
             let alarm = kill_at.filter(|_| !is_killed);
             tokio::select! {
@@ -76,31 +88,61 @@ impl Supervisor {
                     }
                     return kill_at;
                 }
-                Some(grace_ms) = self.terminate.recv() => {
+                Some(order) = self.orders.recv() => {
+                    let grace_ms = match order {
+                        Order::Terminate { grace_ms } => grace_ms,
+                        Order::Settle => {
+                            boost_ends = None;
+                            self.settle();
+                            continue;
+                        }
+                    };
                     let at = Instant::now() + Duration::from_millis(grace_ms);
                     if kill_at.is_none() {
                         self.signal_all(Signal::SIGTERM).await;
                     }
                     kill_at = Some(kill_at.map_or(at, |earlier| earlier.min(at)));
                 }
-                () = async { match alarm { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => {
+                () = at(alarm) => {
                     is_killed = true;
                     self.signal_all(Signal::SIGKILL).await;
+                }
+                () = at(boost_ends) => {
+                    boost_ends = None;
+                    self.settle();
                 }
             }
         }
     }
 
-    /// Signals the child and everything it started.
+    fn settle(&self) {
+        if let Some(group) = &self.group {
+            group.settle();
+        }
+    }
+
+    /// Signals the child and everything it started: its control group, where it has one.
+    async fn signal_all(&mut self, signal: Signal) {
+        match &self.group {
+            Some(group) if signal == Signal::SIGKILL => {
+                // Nobody has the time to get away.
+                stop(group);
+                group.kill();
+            }
+            _ if self.jail.is_some() => {
+                // It hands it on. An exited process is no error.
+                let _ = pidfd_send_signal(self.pidfd.as_fd(), signal);
+            }
+            Some(group) => members(group).iter().for_each(|held| held.signal(signal)),
+            None => self.signal_found(signal).await,
+        }
+    }
+
+    /// Signals the child and everything it started, as far as it is found.
     ///
     /// Those outside its group are looked for first, while their parents still connect them to the
     /// child, and kept: without marker they could not be found once it has exited.
-    async fn signal_all(&mut self, signal: Signal) {
-        if self.jail.is_some() {
-            // An exited process is no error.
-            let _ = pidfd_send_signal(self.pidfd.as_fd(), signal);
-            return;
-        }
+    async fn signal_found(&mut self, signal: Signal) {
         for (held, in_group) in hold_rest(self.pid, &self.marker).await {
             if !in_group {
                 held.signal(signal);
@@ -113,14 +155,24 @@ impl Supervisor {
     /// How the child exited, without reaping it.
     fn peek(&self) -> ProcessExit {
         match self.jail.as_ref().and_then(Reports::ended) {
-            Some(Report::Exited(code)) => ProcessExit { code: Some(code), signal: None },
+            Some(Report::Exited(code)) => {
+                ProcessExit { code: Some(code), ..ProcessExit::default() }
+            }
             Some(Report::Signalled(signal)) => {
                 let name = Signal::try_from(signal).map_or("a real-time signal", Signal::as_str);
-                ProcessExit { code: None, signal: Some(name.to_owned()) }
+                ProcessExit { signal: Some(name.to_owned()), ..ProcessExit::default() }
             }
             // The jail itself was ended.
             _ => exit_of(wait(&self.pidfd, WaitPidFlag::WNOWAIT)),
         }
+    }
+}
+
+/// Waits until then; for ever without a time.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -131,12 +183,15 @@ fn wait(pidfd: impl AsFd, flags: WaitPidFlag) -> nix::Result<WaitStatus> {
 
 fn exit_of(status: nix::Result<WaitStatus>) -> ProcessExit {
     match status {
-        Ok(WaitStatus::Exited(_, code)) => ProcessExit { code: Some(code), signal: None },
+        Ok(WaitStatus::Exited(_, code)) => {
+            ProcessExit { code: Some(code), ..ProcessExit::default() }
+        }
         Ok(WaitStatus::Signaled(_, signal, _)) => {
-            ProcessExit { code: None, signal: Some(signal.as_str().to_owned()) }
+            ProcessExit { signal: Some(signal.as_str().to_owned()), ..ProcessExit::default() }
         }
         Err(HAS_NO_NAME) => {
-            ProcessExit { code: None, signal: Some(String::from("a real-time signal")) }
+            let signal = Some(String::from("a real-time signal"));
+            ProcessExit { signal, ..ProcessExit::default() }
         }
         _ => ProcessExit::default(),
     }
@@ -145,6 +200,53 @@ fn exit_of(status: nix::Result<WaitStatus>) -> ProcessExit {
 fn signal_group(leader: Pid, signal: Signal) {
     // An empty group is no error.
     let _ = killpg(leader, signal);
+}
+
+fn stop(group: &Group) {
+    if let Err(error) = group.freeze(true) {
+        tracing::warn!(error, "Cannot stop a control group");
+    }
+}
+
+/// Takes hold of each process of a group. Who is held is looked for once more, so that it is nobody
+/// else who got its number.
+fn members(group: &Group) -> Vec<Held> {
+    let held = group.processes().into_iter();
+    let held: Vec<Held> = held.filter_map(|pid| Held::take(&process_table::read(pid)?)).collect();
+    let members = group.processes();
+    held.into_iter().filter(|held| members.contains(&held.pid)).collect()
+}
+
+/// Ends what is left in the group once the child has exited, and removes it: whoever was told to
+/// end may use the rest of the grace, everybody else is killed at once.
+pub(super) async fn end_group(group: Group, kill_at: Option<Instant>) {
+    let started = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    let mut is_reported = false;
+    let mut seen: Vec<Held> = Vec::new();
+    while group.is_populated() {
+        for held in members(&group) {
+            if !seen.iter().any(|known| known.pid == held.pid && known.is_alive()) {
+                seen.push(held);
+            }
+        }
+        if kill_at.is_none_or(|at| at <= Instant::now()) {
+            stop(&group);
+            group.kill();
+        }
+        if !is_reported && started.elapsed() > Duration::from_millis(TERMINATE_STUCK_MS) {
+            is_reported = true;
+            let pids: Vec<i32> = group.processes().iter().map(|pid| pid.as_raw()).collect();
+            tracing::error!(pids = ?pids, "Processes of a server that has ended do not end");
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(100));
+    }
+    // Whoever became a child of this process can be reaped.
+    seen.iter().for_each(Held::reap);
+    if let Err(error) = group.remove() {
+        tracing::warn!(error = %error, "Cannot remove a control group; the next start will");
+    }
 }
 
 /// Takes hold of everything the child started; true marks members of its group.

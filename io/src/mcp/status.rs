@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use satellite_core::http::{HttpRequest, Method};
+use satellite_core::isolation::Level;
 use satellite_core::limits::HEALTH_TIMEOUT_MS;
 use satellite_core::time::Timestamp;
 use satellite_core::view::{InstanceStatus, SatelliteStatus, View};
@@ -130,6 +131,8 @@ struct Readiness<'a> {
     reasons: Vec<String>,
     backend: Path<'a>,
     instances: BTreeMap<&'static str, usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    isolation: Option<&'a Level>,
 }
 
 /// A path that requests take, and how it did last.
@@ -161,6 +164,7 @@ pub(super) async fn ready(State(surface): State<Arc<Surface>>) -> Response {
             last_error: link.last_error.as_deref(),
         },
         instances,
+        isolation: view.isolation.as_ref(),
     };
     let code = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     reply::value(code, &readiness)

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::driver::Inbox;
-use crate::host::{Dropped, Launch, Process, ProcessExit, ProcessHost, read_stderr};
+use crate::host::{Dropped, Launch, Order, Process, ProcessExit, ProcessHost, read_stderr};
 use crate::relay_task;
 use crate::relays::{RelayInbox, Relays, relay_channel};
 use crate::settings::StderrSettings;
@@ -39,8 +39,8 @@ impl<H: ProcessHost> Life<H> {
         let settings = RelaySettings { handshake_timeout_ms: launch.process.handshake_timeout_ms };
 
         // Orders are passed on by this task, which gives one itself when the output ends.
-        let (terminate, orders) = mpsc::unbounded_channel();
-        let mut given = std::mem::replace(&mut launch.terminate, orders);
+        let (orders, received) = mpsc::unbounded_channel();
+        let mut given = std::mem::replace(&mut launch.orders, received);
         let process = match self.host.spawn(launch).await {
             Ok(process) => process,
             Err(failure) => {
@@ -68,8 +68,16 @@ impl<H: ProcessHost> Life<H> {
         };
         let stderr = tokio::spawn(read_stderr(stderr, redaction, self.stderr, report, stopped));
         let (exit_sender, exit_reason) = oneshot::channel();
-        let relay =
-            self.relay(&key, incarnation, settings, stdin, stdout, relay_inbox, exit_reason);
+        let relay = self.relay(
+            &key,
+            incarnation,
+            settings,
+            stdin,
+            stdout,
+            relay_inbox,
+            exit_reason,
+            orders.clone(),
+        );
         let mut relay = tokio::spawn(relay);
 
         let mut exit = None;
@@ -91,11 +99,11 @@ impl<H: ProcessHost> Life<H> {
                     relay_runs = false;
                     // Nobody can talk to a process whose output has ended.
                     if exit.is_none() {
-                        let _ = terminate.send(TERMINATE_GRACE_MS);
+                        let _ = orders.send(Order::Terminate { grace_ms: TERMINATE_GRACE_MS });
                     }
                 }
-                Some(grace_ms) = given.recv() => {
-                    let _ = terminate.send(grace_ms);
+                Some(order) = given.recv() => {
+                    let _ = orders.send(order);
                 }
             }
         }
@@ -104,8 +112,9 @@ impl<H: ProcessHost> Life<H> {
         }
         self.relays.remove(&key, incarnation);
         let last_stderr = last_words(stderr, stop).await;
-        let ProcessExit { code, signal } = exit.unwrap_or_default();
-        self.tell(Event::Exited { key, incarnation, ended: Ended { code, signal, last_stderr } });
+        let ProcessExit { code, signal, limit } = exit.unwrap_or_default();
+        let ended = Ended { code, signal, limit, last_stderr };
+        self.tell(Event::Exited { key, incarnation, ended });
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is a part of the one task")]
@@ -118,9 +127,14 @@ impl<H: ProcessHost> Life<H> {
         stdout: H::Stdout,
         relay_inbox: RelayInbox,
         exit_reason: oneshot::Receiver<String>,
+        orders: mpsc::UnboundedSender<Order>,
     ) -> impl Future<Output = ()> + Send + use<H> {
         let (inbox, key) = (self.inbox.clone(), key.clone());
         let report = move |report: Report| {
+            if matches!(report, Report::Listed(_)) {
+                // It has ended, or it is told.
+                let _ = orders.send(Order::Settle);
+            }
             let _ = inbox.send(Event::Relay { key: key.clone(), incarnation, report });
         };
         let exited =

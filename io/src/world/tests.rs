@@ -101,6 +101,7 @@ impl Stage {
             homes: root.clone(),
             shared_home: None,
             jail: None,
+            groups: None,
         });
         let (inbox, events) = mpsc::unbounded_channel();
         let parts = Parts {
@@ -132,6 +133,7 @@ impl Stage {
             args: vec!["-c".into(), script.into()],
             env: vec![("TOKEN".into(), Secret::new("t0ken-value"))],
             handshake_timeout_ms: 60_000,
+            limits: Default::default(),
         };
         self.perform(Effect::Spawn { key: key(), incarnation: Incarnation(1), process }).await;
     }
@@ -278,6 +280,7 @@ async fn what_cannot_start_is_reported_once_and_an_exit_leaves_nothing_running()
         args: Vec::new(),
         env: Vec::new(),
         handshake_timeout_ms: 1,
+        limits: Default::default(),
     };
     stage.perform(Effect::Spawn { key: key(), incarnation: Incarnation(0), process }).await;
     let failed = |event: &Event| matches!(event, Event::SpawnFailed { .. }).then_some(());

@@ -8,7 +8,7 @@ use satellite_core::id::{Incarnation, InstanceKey};
 use satellite_core::process::{ProcessSpec, SpawnFailure};
 use satellite_core::secret::Secret;
 use satellite_io::host::{
-    HostOptions, JailOptions, Launch, LinuxHost, Process, ProcessExit, ProcessHost,
+    HostOptions, JailOptions, Launch, LinuxHost, Order, Process, ProcessExit, ProcessHost,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -88,8 +88,9 @@ impl Bench {
                 args: args.iter().map(|arg| (*arg).to_owned()).collect(),
                 env: vec![("TOKEN".into(), Secret::new("t0ken"))],
                 handshake_timeout_ms: 1_000,
+                limits: Default::default(),
             },
-            terminate: orders,
+            orders,
         };
         Ok(Server { process: self.host.spawn(launch).await?, terminate })
     }
@@ -108,6 +109,7 @@ fn host(root: &std::path::Path, name: &str, jail: Option<JailOptions>) -> LinuxH
         environment: vec![("PATH".into(), path.into())],
         homes: root.join("homes"),
         shared_home: None,
+        groups: None,
         jail,
     };
     LinuxHost::new(options).unwrap()
@@ -123,7 +125,7 @@ impl Drop for Bench {
 
 pub(crate) struct Server {
     pub(crate) process: Process<LinuxHost>,
-    pub(crate) terminate: mpsc::UnboundedSender<u64>,
+    pub(crate) terminate: mpsc::UnboundedSender<Order>,
 }
 
 impl Server {
@@ -156,7 +158,7 @@ impl Server {
 
     /// Ends it at once.
     pub(crate) async fn end(mut self) -> ProcessExit {
-        self.terminate.send(0).unwrap();
+        self.terminate.send(Order::Terminate { grace_ms: 0 }).unwrap();
         self.ended().await
     }
 

@@ -1,6 +1,6 @@
 //! How jails begin and end: what fails is named, what ends takes everything with it.
 
-use satellite_io::host::{JailOptions, sweep};
+use satellite_io::host::{JailOptions, Order, sweep};
 
 use super::bench::{self, Bench, alive};
 
@@ -36,7 +36,7 @@ async fn a_polite_server_ends_at_sigterm_and_a_stubborn_one_is_killed_with_all_i
     let mut polite =
         bench.server("a", "trap 'echo bye; exit 3' TERM; echo on; while :; do sleep 1; done").await;
     assert_eq!(polite.line().await, "on");
-    polite.terminate.send(600_000).unwrap();
+    polite.terminate.send(Order::Terminate { grace_ms: 600_000 }).unwrap();
     assert_eq!(polite.ended().await.code, Some(3));
 
     let script = "trap '' TERM; setsid sh -c 'trap \"\" TERM; sleep 162342' & \
@@ -45,8 +45,8 @@ async fn a_polite_server_ends_at_sigterm_and_a_stubborn_one_is_killed_with_all_i
     let mut stubborn = bench.server("a", script).await;
     assert_eq!(stubborn.line().await, "on");
     stubborn.process_of("sleep\x00162342").await;
-    stubborn.terminate.send(600_000).unwrap();
-    stubborn.terminate.send(20).unwrap();
+    stubborn.terminate.send(Order::Terminate { grace_ms: 600_000 }).unwrap();
+    stubborn.terminate.send(Order::Terminate { grace_ms: 20 }).unwrap();
     assert_eq!(stubborn.ended().await.signal.as_deref(), Some("SIGKILL"));
     assert!(alive("sleep\x00162342").is_empty());
 }

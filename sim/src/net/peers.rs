@@ -7,10 +7,10 @@ use std::time::Duration;
 use satellite_core::id::Incarnation;
 use satellite_core::instance::COMMAND_ID;
 use satellite_core::process::SpawnFailure;
-use satellite_io::host::{Launch, Process, ProcessExit, ProcessHost};
+use satellite_io::host::{Launch, Order, Process, ProcessExit, ProcessHost};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
 use super::World;
@@ -36,7 +36,7 @@ impl ProcessHost for Peers {
     type Stderr = DuplexStream;
 
     async fn spawn(&self, launch: Launch) -> Result<Process<Self>, SpawnFailure> {
-        let Launch { key, incarnation, process, mut terminate } = launch;
+        let Launch { key, incarnation, process, mut orders } = launch;
         let behaviour = Behaviour::of(process.args.first().map_or("steady", String::as_str));
         let pid = self.pids.fetch_add(1, Ordering::Relaxed);
         let (stdin, child_in) = duplex(64 * 1024);
@@ -53,9 +53,9 @@ impl ProcessHost for Peers {
             let _alive = alive;
             let how = tokio::select! {
                 biased;
-                Some(_) = terminate.recv() => ProcessExit { code: None, signal: Some(String::from("SIGTERM")) },
-                () = death(behaviour, incarnation) => ProcessExit { code: Some(1), signal: None },
-                () = speak(child_in, child_out, &world) => ProcessExit { code: Some(0), signal: None },
+                () = termination(&mut orders) => ProcessExit { signal: Some(String::from("SIGTERM")), ..ProcessExit::default() },
+                () = death(behaviour, incarnation) => ProcessExit { code: Some(1), ..ProcessExit::default() },
+                () = speak(child_in, child_out, &world) => ProcessExit { code: Some(0), ..ProcessExit::default() },
             };
             world.note("host", &format!("{pid}: {how}"));
             if how.code == Some(1) {
@@ -67,6 +67,17 @@ impl ProcessHost for Peers {
             let _ = ended.send(());
         });
         Ok(Process { pid, stdin, stdout, stderr, exited, gone })
+    }
+}
+
+/// Waits for the order to end.
+async fn termination(orders: &mut mpsc::UnboundedReceiver<Order>) {
+    loop {
+        match orders.recv().await {
+            Some(Order::Terminate { .. }) => return,
+            Some(Order::Settle) => {}
+            None => std::future::pending().await,
+        }
     }
 }
 

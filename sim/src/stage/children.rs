@@ -170,6 +170,7 @@ impl Stage {
         let ended = Ended {
             code: signal.is_none().then_some(0),
             signal: signal.map(String::from),
+            limit: None,
             last_stderr: Vec::new(),
         };
         let within = if self.dice.chance(1, 2) { 10 * SECOND } else { 3 * MINUTE };

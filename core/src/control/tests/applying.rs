@@ -95,7 +95,7 @@ fn what_a_configuration_asks_for_in_vain_is_said_once() {
         let lines = core::mem::take(&mut world.logs);
         lines.iter().filter(|line| line.msg.contains("does not act on")).count()
     };
-    let asked = r#"{"resource_limits":{"max_cpu_percent":10}}"#;
+    let asked = r#"{"network":{"retry_attempts":3}}"#;
     refreshed(&mut world, "", asked);
     assert_eq!(told(&mut world), 1);
     refreshed(&mut world, "", asked);

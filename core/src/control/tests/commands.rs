@@ -41,7 +41,7 @@ impl World {
     fn crashed(&mut self, words: &[&str]) {
         let (key, incarnation) = self.spawned.last().cloned().unwrap();
         let last_stderr = words.iter().copied().map(String::from).collect();
-        let ended = Ended { code: Some(3), signal: None, last_stderr };
+        let ended = Ended { code: Some(3), last_stderr, ..Ended::default() };
         self.event(Event::Exited { key, incarnation, ended });
     }
 }

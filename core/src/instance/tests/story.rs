@@ -66,6 +66,7 @@ impl Story {
         let ended = Ended {
             code,
             signal: code.is_none().then(|| String::from("SIGKILL")),
+            limit: None,
             last_stderr: words.iter().map(|word| String::from(*word)).collect(),
         };
         let incarnation = self.incarnation();

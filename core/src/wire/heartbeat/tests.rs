@@ -57,6 +57,7 @@ fn heartbeat() -> Heartbeat {
         version: "0.1.0".into(),
         satellite_url: None,
         capabilities: Vec::new(),
+        isolation: None,
         response_time_ms: None,
         status_reasons: Vec::new(),
     }

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::super::process_table::{list, marker};
-use super::super::{ProcessExit, sweep};
+use super::super::{Order, ProcessExit, sweep};
 use super::*;
 
 /// Longer than any honest run takes.
@@ -41,6 +41,7 @@ impl Bench {
             homes: root.join("homes"),
             shared_home: None,
             jail: None,
+            groups: None,
         });
         Bench { host: host.unwrap(), daemon, root }
     }
@@ -49,7 +50,7 @@ impl Bench {
         &self,
         command: &str,
         args: &[&str],
-    ) -> (Result<Process<LinuxHost>, SpawnFailure>, mpsc::UnboundedSender<u64>) {
+    ) -> (Result<Process<LinuxHost>, SpawnFailure>, mpsc::UnboundedSender<Order>) {
         let (terminate, orders) = mpsc::unbounded_channel();
         let launch = Launch {
             key: InstanceKey { team: "t".into(), installation: "i".into(), user: "u".into() },
@@ -59,13 +60,14 @@ impl Bench {
                 args: args.iter().map(|arg| (*arg).to_owned()).collect(),
                 env: vec![("TOKEN".into(), Secret::new("t0ken"))],
                 handshake_timeout_ms: 1_000,
+                limits: Default::default(),
             },
-            terminate: orders,
+            orders,
         };
         (self.host.spawn(launch).await, terminate)
     }
 
-    async fn shell(&self, script: &str) -> (Process<LinuxHost>, mpsc::UnboundedSender<u64>) {
+    async fn shell(&self, script: &str) -> (Process<LinuxHost>, mpsc::UnboundedSender<Order>) {
         let (process, terminate) = self.start("/bin/sh", &["-c", script]).await;
         (process.unwrap(), terminate)
     }
@@ -99,7 +101,7 @@ async fn ended(process: &mut Process<LinuxHost>) -> ProcessExit {
 }
 
 fn signalled(name: &str) -> ProcessExit {
-    ProcessExit { code: None, signal: Some(name.into()) }
+    ProcessExit { signal: Some(name.into()), ..ProcessExit::default() }
 }
 
 #[tokio::test]
@@ -118,7 +120,7 @@ async fn bytes_go_in_and_come_out_and_closing_the_input_ends_a_reader() {
     outcome.unwrap();
     assert!(read == text);
     let exit = timeout(PATIENCE, &mut process.exited).await.unwrap().unwrap();
-    assert_eq!(exit, ProcessExit { code: Some(0), signal: None });
+    assert_eq!(exit, ProcessExit { code: Some(0), ..ProcessExit::default() });
 }
 
 #[tokio::test]
@@ -149,7 +151,7 @@ async fn a_child_is_alone_in_its_session_with_a_clean_environment_and_no_foreign
 async fn an_exit_code_and_a_signal_are_told_apart() {
     let bench = Bench::new("exit");
     let (mut process, _terminate) = bench.shell("exit 7").await;
-    assert_eq!(ended(&mut process).await, ProcessExit { code: Some(7), signal: None });
+    assert_eq!(ended(&mut process).await, ProcessExit { code: Some(7), ..ProcessExit::default() });
     let (mut process, _terminate) = bench.shell("kill -9 $$").await;
     assert_eq!(ended(&mut process).await, signalled("SIGKILL"));
     let (mut process, _terminate) = bench.shell("kill -40 $$").await;
@@ -161,14 +163,14 @@ async fn who_ends_at_sigterm_is_not_killed_and_who_ignores_it_is() {
     let bench = Bench::new("term");
     let (mut process, terminate) = bench.shell("echo on; exec sleep 300").await;
     process.stdout.read_u8().await.unwrap();
-    terminate.send(600_000).unwrap();
+    terminate.send(Order::Terminate { grace_ms: 600_000 }).unwrap();
     assert_eq!(ended(&mut process).await, signalled("SIGTERM"));
 
     let (mut process, terminate) =
         bench.shell("trap '' TERM; echo on; while :; do sleep 300; done").await;
     process.stdout.read_u8().await.unwrap();
-    terminate.send(600_000).unwrap();
-    terminate.send(20).unwrap();
+    terminate.send(Order::Terminate { grace_ms: 600_000 }).unwrap();
+    terminate.send(Order::Terminate { grace_ms: 20 }).unwrap();
     assert_eq!(ended(&mut process).await, signalled("SIGKILL"));
     assert_eq!(bench.alive(), 0);
 }
@@ -184,7 +186,7 @@ async fn grandchildren_that_left_the_group_ignore_sigterm_or_forked_twice_end_wi
         process.stdout.read_u8().await.unwrap();
         bench.until_alive(8).await;
         if by_order {
-            terminate.send(50).unwrap();
+            terminate.send(Order::Terminate { grace_ms: 50 }).unwrap();
             ended(&mut process).await;
         } else {
             process.stdin.write_all(b"go\n").await.unwrap();
@@ -207,7 +209,7 @@ async fn a_descendant_without_marker_and_session_is_found_through_its_parent() {
     while !has_started() {
         sleep(Duration::from_millis(5)).await;
     }
-    terminate.send(600_000).unwrap();
+    terminate.send(Order::Terminate { grace_ms: 600_000 }).unwrap();
     ended(&mut process).await;
     timeout(PATIENCE, async {
         while has_started() {

@@ -1,0 +1,190 @@
+//! How far servers are kept within limits and apart on this machine: what was asked for, what is in
+//! force, and what is missing for which reason.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+/// What the operator asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Asked {
+    /// Everything; without it the satellite does not start.
+    Required,
+    /// Whatever this machine allows.
+    #[default]
+    BestEffort,
+    /// Nothing.
+    Off,
+}
+
+impl Asked {
+    /// Reads the wire's and the settings' spelling.
+    pub fn parse(text: &str) -> Option<Asked> {
+        match text {
+            "required" => Some(Asked::Required),
+            "best-effort" => Some(Asked::BestEffort),
+            "off" => Some(Asked::Off),
+            _ => None,
+        }
+    }
+
+    /// The wire's and the settings' spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Asked::Required => "required",
+            Asked::BestEffort => "best-effort",
+            Asked::Off => "off",
+        }
+    }
+}
+
+/// A part of isolation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Each process is born in a control group, frozen and ended with everything it started.
+    ControlGroups,
+    /// Processor time is limited.
+    CpuLimit,
+    /// Memory is limited.
+    MemoryLimit,
+    /// Processes and threads are limited.
+    ProcessLimit,
+    /// Each process has a view of its own of files, processes and users, and few rights.
+    Jail,
+}
+
+impl Part {
+    /// The wire's spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Part::ControlGroups => "control_groups",
+            Part::CpuLimit => "cpu_limit",
+            Part::MemoryLimit => "memory_limit",
+            Part::ProcessLimit => "process_limit",
+            Part::Jail => "jail",
+        }
+    }
+}
+
+/// How far servers are isolated.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Isolation {
+    /// What was asked for.
+    pub asked: Asked,
+    /// What is in force.
+    #[serde(default)]
+    pub in_force: BTreeSet<Part>,
+    /// What is missing: why, and what to do about it.
+    #[serde(default)]
+    pub missing: BTreeMap<Part, String>,
+}
+
+/// What the outside sees of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    /// What was asked for.
+    pub asked: Asked,
+    /// What is in force.
+    pub in_force: BTreeSet<Part>,
+    /// What is missing.
+    pub missing: BTreeSet<Part>,
+}
+
+impl Isolation {
+    /// What the outside sees of it, for the reasons name places on this machine; `None` where nobody
+    /// has looked, as in the simulation.
+    pub fn level(&self) -> Option<Level> {
+        (*self != Isolation::default()).then(|| Level {
+            asked: self.asked,
+            in_force: self.in_force.clone(),
+            missing: self.missing.keys().copied().collect(),
+        })
+    }
+
+    /// Nothing is isolated, as asked.
+    pub fn off() -> Isolation {
+        Isolation { asked: Asked::Off, ..Isolation::default() }
+    }
+
+    /// Notes a part that is in force, or why it is not and what to do about it.
+    pub fn note(&mut self, part: Part, missing: Option<String>) {
+        match missing {
+            None => {
+                self.in_force.insert(part);
+            }
+            Some(why) => {
+                self.missing.insert(part, why);
+            }
+        }
+    }
+
+    /// The names of the parts that are missing although they were asked for.
+    pub fn lacking(&self) -> Vec<&'static str> {
+        match self.asked {
+            Asked::Off => Vec::new(),
+            Asked::Required | Asked::BestEffort => {
+                self.missing.keys().map(|part| part.as_str()).collect()
+            }
+        }
+    }
+
+    /// Why the satellite is degraded on this account, as a phrase; `None` if it is not.
+    pub fn degradation(&self) -> Option<String> {
+        let lacking = self.lacking();
+        (!lacking.is_empty()).then(|| format!("isolation lacks {}", lacking.join(", ")))
+    }
+
+    /// The reasons for what is missing, each once, with the names of the parts.
+    pub fn reasons(&self) -> Vec<String> {
+        let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (part, why) in &self.missing {
+            match by_reason.iter_mut().find(|(known, _)| known == why) {
+                Some((_, parts)) => parts.push(part.as_str()),
+                None => by_reason.push((why, Vec::from([part.as_str()]))),
+            }
+        }
+        let sentence = |(why, parts): (&str, Vec<&str>)| format!("{}: {why}", parts.join(", "));
+        by_reason.into_iter().map(sentence).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_once_with_its_reason_unless_nothing_was_asked_for() {
+        let mut isolation = Isolation::default();
+        isolation.note(Part::ControlGroups, None);
+        for part in [Part::MemoryLimit, Part::CpuLimit] {
+            isolation.note(part, Some("no controllers; delegate them".to_string()));
+        }
+        assert_eq!(isolation.reasons(), ["cpu_limit, memory_limit: no controllers; delegate them"]);
+        assert_eq!(
+            isolation.degradation().as_deref(),
+            Some("isolation lacks cpu_limit, memory_limit")
+        );
+        assert_eq!(Isolation { asked: Asked::Off, ..isolation }.degradation(), None);
+    }
+
+    #[test]
+    fn spellings_are_those_of_the_wire() {
+        for asked in [Asked::Required, Asked::BestEffort, Asked::Off] {
+            assert_eq!(Asked::parse(asked.as_str()), Some(asked));
+            assert_eq!(serde_json::to_value(asked).unwrap(), asked.as_str());
+        }
+        for part in
+            [Part::ControlGroups, Part::CpuLimit, Part::MemoryLimit, Part::ProcessLimit, Part::Jail]
+        {
+            assert_eq!(serde_json::to_value(part).unwrap(), part.as_str());
+        }
+        assert_eq!(Asked::parse("none"), None);
+    }
+}
