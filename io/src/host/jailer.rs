@@ -24,6 +24,9 @@ use visible::Visible;
 /// What `/tmp` of a server may hold.
 const TEMPORARY_BYTES: u64 = 64 << 20;
 
+/// The directory, among those of the teams, in which jails are rehearsed.
+pub(super) const REHEARSAL: &str = "rehearsal";
+
 /// How servers are jailed.
 #[derive(Clone, Debug)]
 pub struct JailOptions {
@@ -141,8 +144,10 @@ impl Jailer {
 
     fn user(&self, inmate: &Inmate) -> Result<TeamUser, String> {
         let one = self.users.lock();
-        let user =
-            users::prepare(&inmate.team, &self.homes, &inmate.own, self.options.makes_accounts);
+        // No account is to stay of a rehearsal.
+        let is_rehearsal = inmate.own == self.homes.join(REHEARSAL);
+        let makes_accounts = self.options.makes_accounts && !is_rehearsal;
+        let user = users::prepare(&inmate.team, &self.homes, &inmate.own, makes_accounts);
         drop(one);
         user
     }

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use super::cgroup::{ControlGroups, Group};
 use super::environment::{BaseEnvironment, MARKER};
 use super::executables::Executables;
-use super::jailer::{Inmate, JailOptions, Jailer, MissingPart, Reports};
+use super::jailer::{Inmate, JailOptions, Jailer, MissingPart, REHEARSAL, Reports};
 use super::spawner::{Child, Program, Spawner, Step};
 use super::supervisor::{Supervisor, end_group};
 use super::{Launch, Process, ProcessHost};
@@ -109,10 +109,12 @@ impl LinuxHost {
         let inner = &*self.inner;
         let missing = |step: &str, error: String| MissingPart { step: step.to_owned(), error };
         let team = TeamId::from("rehearsal");
-        let own = inner.own(&team);
+        // No team's: those are named by a hash.
+        let own = inner.homes.join(REHEARSAL);
+        let home = own.join("home");
         let rehearsed = async {
-            let (home, _) = inner.directories(&team).map_err(|(path, error)| {
-                missing("create directories", format!("{}: {error}", path.display()))
+            create_private(&home).map_err(|error| {
+                missing("create directories", format!("{}: {error}", home.display()))
             })?;
             let inmate = Inmate {
                 team,

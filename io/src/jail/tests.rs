@@ -108,6 +108,7 @@ fn a_jail_that_breaks_off_at_any_step_names_it_and_leaves_no_mount_file_or_proce
         temporary_bytes: 1 << 20,
         user: Some(TeamUser { user: 60_599, group: 60_599 }),
         is_offline: true,
+        has_control_group: true,
         landlock: landlock_version(),
         ..Jail::default()
     };

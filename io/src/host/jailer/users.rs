@@ -133,6 +133,32 @@ mod tests {
         fs::remove_dir_all(homes).unwrap();
     }
 
+    /// Takes the account away again, whatever becomes of the test.
+    struct Account(String);
+
+    impl Drop for Account {
+        fn drop(&mut self) {
+            let _ = Command::new("userdel").arg(&self.0).output();
+        }
+    }
+
+    #[test]
+    fn an_account_is_made_for_a_team_and_found_again() {
+        let team = TeamId::from(format!("test-{}", std::process::id()));
+        let account = Account(team_user(&team));
+        let homes = std::env::temp_dir().join(format!("satellite-accounts-{}", std::process::id()));
+        let own = homes.join("own");
+        fs::create_dir_all(&own).unwrap();
+        let made = prepare(&team, &homes, &own, true).unwrap();
+        let found = User::from_name(&account.0).unwrap().unwrap();
+        assert_eq!((found.uid.as_raw(), found.gid.as_raw()), (made.user, made.group));
+        assert!(made.user != 0 && !NUMBERS.contains(&made.user), "{made:?}");
+        // Found without leave to make one.
+        assert_eq!(prepare(&team, &homes, &own, false), Ok(made));
+        assert_eq!(fs::symlink_metadata(&own).unwrap().uid(), made.user);
+        fs::remove_dir_all(homes).unwrap();
+    }
+
     #[test]
     fn what_a_link_leads_to_keeps_its_owner() {
         let name = format!("satellite-links-{}", std::process::id());
