@@ -42,7 +42,13 @@ impl Dev {
         let program = std::env::var_os("CARGO_TARGET_DIR")
             .map_or(program, |target| Path::new(&target).join("debug/satellite"));
         assert!(program.exists(), "{} is built before the VM starts", program.display());
-        let script = format!("echo 0 >{}/cgroup.procs; exec \"$@\"", self.group.display());
+        // Beside the groups with controllers that a killed one left there may be no process.
+        let script = format!(
+            "cd {} && {{ echo 0 >cgroup.procs || \
+             for leaf in satellite-*/daemon; do echo 0 >$leaf/cgroup.procs; done; }} && \
+             cd / && exec \"$@\"",
+            self.group.display()
+        );
         let mut command = Command::new("sh");
         command.args(["-c", &script, "sh"]).arg(program);
         command.args(["dev", "--json", "--port", "0", "--backend-port", "0"]);
@@ -124,6 +130,11 @@ async fn a_killed_daemons_next_start_ends_what_it_left() {
     running.child.wait().unwrap();
     let mut running = dev.start();
     assert!(!servers.iter().any(|pid| is_alive(*pid)), "{servers:?}");
+    eventually("as many groups and processes as before", || {
+        let (after, again) = dev.groups();
+        (after.len(), again.len()) == (before.len(), servers.len())
+    })
+    .await;
     assert!(dev.said().contains("Ended what an earlier satellite left"), "{}", dev.said());
 
     let pid = nix::unistd::Pid::from_raw(running.child.id().try_into().unwrap());
