@@ -197,7 +197,7 @@ impl DaemonSettings {
             homes: PathBuf::from(sources.text("HOME")).join("mcp-cache"),
             team_limits: limits::of_teams(sources)?,
             shared_home: None,
-            jail: JailSettings::read(sources)?,
+            jail: JailSettings::read(sources, limits::isolation(sources)?)?,
             warnings: sources.warnings(),
         })
     }

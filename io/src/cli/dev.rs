@@ -14,6 +14,7 @@ use std::sync::Arc;
 use satellite_core::control::Record;
 use satellite_core::credentials::Credentials;
 use satellite_core::id::SatelliteId;
+use satellite_core::isolation::Asked;
 use satellite_core::secret::Secret;
 use satellite_core::view::InstanceStatus;
 use serde::Serialize;
@@ -319,7 +320,8 @@ fn settings(
     settings.state_dir = directory.join("satellite");
     settings.homes = directory.join("homes");
     // A developer's servers work on the developer's files.
-    settings.jail.is_wanted &= sources.given("SATELLITE_SERVER_JAIL").is_some();
+    settings.jail.is_wanted &= sources.given("SATELLITE_SERVER_JAIL").is_some()
+        || settings.core.isolation.asked == Asked::Required;
     // A developer's caches of npm and uv are the ones to use.
     settings.shared_home = sources.given("HOME").map(PathBuf::from);
     Ok(settings)

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use satellite_core::isolation::Asked;
+
 use super::check;
 use super::sources::Sources;
 use crate::exit::{Exit, usage};
@@ -22,7 +24,7 @@ pub struct JailSettings {
 
 impl JailSettings {
     /// Reads them.
-    pub(super) fn read(sources: &Sources) -> Result<Self, Exit> {
+    pub(super) fn read(sources: &Sources, asked: Asked) -> Result<Self, Exit> {
         let readable: BTreeSet<PathBuf> =
             check::list(sources, "SATELLITE_READABLE_PATHS").iter().map(PathBuf::from).collect();
         if let Some(path) = readable.iter().find(|path| !path.is_absolute()) {
@@ -31,8 +33,15 @@ impl JailSettings {
                 "use absolute paths, with commas between",
             ));
         }
+        let is_wanted = check::boolean(sources, "SATELLITE_SERVER_JAIL")?;
+        if asked == Asked::Required && !is_wanted {
+            return Err(usage(
+                "isolation is required, and SATELLITE_SERVER_JAIL is false",
+                "let servers be jailed, or use --isolation best-effort",
+            ));
+        }
         Ok(JailSettings {
-            is_wanted: check::boolean(sources, "SATELLITE_SERVER_JAIL")?,
+            is_wanted,
             readable,
             is_offline: check::boolean(sources, "SATELLITE_SERVERS_OFFLINE")?,
             makes_accounts: check::boolean(sources, "SATELLITE_TEAM_ACCOUNTS")?,

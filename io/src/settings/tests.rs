@@ -83,6 +83,15 @@ fn every_variable_of_the_table_is_read() {
 }
 
 #[test]
+fn isolation_that_is_required_cannot_go_without_the_jail() {
+    let required = ("SATELLITE_ISOLATION", "required");
+    assert!(read(&[required]).unwrap().jail.is_wanted);
+    let error = read(&[required, ("SATELLITE_SERVER_JAIL", "false")]).unwrap_err();
+    assert_eq!(error.code, crate::exit::USAGE);
+    assert!(error.error.contains("SATELLITE_SERVER_JAIL"), "{error:?}");
+}
+
+#[test]
 fn every_default_of_the_table_is_the_value_of_an_empty_environment() {
     let plain = format!("{:?}", read(&[]).unwrap());
     for variable in VARIABLES {

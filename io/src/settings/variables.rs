@@ -70,7 +70,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "SATELLITE_SERVER_JAIL",
         "true",
-        "`false` lets servers run as the satellite's user and see what it sees. `dev` does so unless this is set.",
+        "`false` lets servers run as the satellite's user and see what it sees. `dev` does so unless this is set or isolation is required.",
     ),
     variable(
         "SATELLITE_READABLE_PATHS",
