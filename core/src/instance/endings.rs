@@ -37,12 +37,16 @@ impl Lifecycle {
         cx: &mut Context<'_>,
     ) -> State {
         let uptime_ms = cx.now.since(process.since);
-        let message = match ended.last_stderr.last() {
-            Some(line) => format!("{ended}: {line}"),
+        let what = match &ended.limit {
+            Some(limit) => limit.explain(&self.spec.names.slug),
             None => format!("{ended}"),
         };
+        let message = match ended.last_stderr.last() {
+            Some(line) if ended.limit.is_none() => format!("{what}: {line}"),
+            _ => what.clone(),
+        };
         self.set_health(HealthStatus::Unknown, None);
-        self.failed(self.step, format!("{ended}"), &ended.last_stderr);
+        self.failed(self.step, what, &ended.last_stderr);
         let answer = self.crashes.record(cx.now, uptime_ms, &mut self.random);
         let will_restart = matches!(answer, Answer::Restart { .. });
         cx.out.push(Effect::Emit(self.crash_event(process, ended, uptime_ms, will_restart)));

@@ -1,6 +1,7 @@
 //! What is asked of an instance while its process ends, and what follows that end.
 
 use super::*;
+use crate::cgroup::{Limit, LimitKill, MIB, Owner};
 use crate::process::SpawnFailure;
 use crate::view::HealthStatus;
 
@@ -258,4 +259,15 @@ fn a_crash_is_told_with_what_the_process_was_at() {
         let failure = life.instance.lifecycle().failure.clone().expect("a failure is told");
         assert_eq!(failure.step, step);
     }
+}
+
+#[test]
+fn a_process_that_a_limit_ended_says_which_and_how_to_raise_it() {
+    let mut life = Life::online();
+    let incarnation = life.incarnation();
+    let limit = LimitKill { limit: Limit::Memory, owner: Owner::Process, value: 100 * MIB };
+    let ended = Ended { signal: Some("SIGKILL".into()), limit: Some(limit), ..Ended::default() };
+    life.event(Event::Exited { incarnation, ended });
+    let message = life.instance.view().status_message.clone().unwrap_or_default();
+    assert!(message.contains("100 MB") && message.contains(":memory=256"), "{message}");
 }
