@@ -43,6 +43,7 @@ pub mod log;
 mod machine;
 pub mod mcp_json;
 pub mod outbox;
+pub mod package;
 pub mod process;
 mod query;
 pub mod random;
