@@ -125,6 +125,10 @@ pub const CALL_TIMEOUT_MAX_MS: u64 = 30 * MINUTE;
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 30 * SECOND;
 /// The same where the launcher may have to download the server first (`npx`, `uvx`).
 pub const HANDSHAKE_DOWNLOAD_TIMEOUT_MS: u64 = 300 * SECOND;
+
+/// How long the installation of a package may take: what is left of the time above is the
+/// server's own.
+pub const PACKAGE_INSTALL_TIMEOUT_MS: u64 = 240 * SECOND;
 /// How long listing tools, resources and prompts may take.
 pub const DISCOVERY_TIMEOUT_MS: u64 = 30 * SECOND;
 /// Pages followed in one list.

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod manifest;
+mod record;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use arguments::parse;
 pub use manifest::{ManifestError, executable};
+pub use record::{File, Record};
 
 /// Where packages are published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

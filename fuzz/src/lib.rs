@@ -10,6 +10,7 @@ pub mod json_rpc;
 pub mod lifecycle;
 pub mod mcp_json;
 pub mod oauth;
+pub mod package;
 pub mod recording;
 pub mod remote;
 pub mod retry_after;
@@ -20,7 +21,7 @@ pub mod wire;
 pub type Body = fn(&[u8]);
 
 /// Every target by name, which is also that of its file and of its corpus.
-pub const TARGETS: [(&str, Body); 13] = [
+pub const TARGETS: [(&str, Body); 14] = [
     ("credentials", credentials::run),
     ("egress", egress::run),
     ("journal", journal::run),
@@ -28,6 +29,7 @@ pub const TARGETS: [(&str, Body); 13] = [
     ("lifecycle", lifecycle::run),
     ("mcp_json", mcp_json::run),
     ("oauth", oauth::run),
+    ("package", package::run),
     ("recording", recording::run),
     ("registration_token", wire::registration_token),
     ("remote", remote::run),

@@ -6,6 +6,7 @@ use alloc::string::{String, ToString};
 
 use serde::Deserialize;
 
+use super::record::is_within;
 use crate::wire;
 
 /// Why nothing of a package can be started. Says what to do about it.
@@ -71,9 +72,7 @@ pub fn executable(manifest: &[u8], asked: Option<&str>) -> Result<(String, Strin
         )));
     };
     let path = path.strip_prefix("./").unwrap_or(path);
-    let leads_out =
-        path.is_empty() || path.starts_with('/') || path.split('/').any(|part| part == "..");
-    if leads_out || path.contains('\0') {
+    if !is_within(path) {
         return Err(ManifestError(format!(
             "the package {} starts {path:?}, which is not within it; report that to its author",
             manifest.name

@@ -111,6 +111,7 @@ impl Satellite {
             allowed_commands: settings.core.allowed_commands.clone(),
             environment: settings.environment.0.clone(),
             homes: settings.homes.clone(),
+            packages: state.path().join("packages"),
             shared_home: settings.shared_home.clone(),
             jail: None,
             groups: groups.clone(),

@@ -1,5 +1,7 @@
 //! Processes on Linux.
 
+mod packages;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
@@ -23,6 +25,7 @@ use super::jailer::{Inmate, JailOptions, Jailer, MissingPart, REHEARSAL, Reports
 use super::spawner::{Child, Program, Spawner, Step};
 use super::supervisor::{Supervisor, end_group};
 use super::{Launch, Process, ProcessHost};
+use packages::{Packages, Start};
 
 /// What the pipes to a child hold, where the system allows it: large answers then take fewer turns.
 const PIPE_BYTES: c_int = 256 * 1024;
@@ -38,6 +41,8 @@ pub struct HostOptions {
     pub environment: Vec<(OsString, OsString)>,
     /// Below this directory each team has a home and a temporary directory of its own.
     pub homes: PathBuf,
+    /// Below this directory is kept what is known of installed packages.
+    pub packages: PathBuf,
     /// One home for all instead, for a developer's own machine.
     pub shared_home: Option<PathBuf>,
     /// How servers are jailed; `None` leaves them unjailed.
@@ -58,6 +63,7 @@ struct Inner {
     executables: Executables,
     environment: BaseEnvironment,
     homes: PathBuf,
+    packages: Packages,
     shared_home: Option<PathBuf>,
     jailer: Option<Jailer>,
     groups: Option<ControlGroups>,
@@ -79,6 +85,7 @@ impl LinuxHost {
                 "Allowed commands that are not installed"
             );
         }
+        let packages = Packages::new(options.packages, &environment.path());
         let mut homes = options.homes;
         let jailer = match options.jail {
             None => None,
@@ -94,6 +101,7 @@ impl LinuxHost {
             executables,
             environment,
             homes,
+            packages,
             shared_home: options.shared_home,
             jailer,
             groups: options.groups,
@@ -169,6 +177,18 @@ impl ProcessHost for LinuxHost {
             .executables
             .find(&process.command)
             .map_err(|error| failure("resolve executable", error, false))?;
+        let start = self.start_of(&launch, executable).await?;
+        self.spawn_at(launch, start).await
+    }
+}
+
+impl LinuxHost {
+    /// Starts the process of `launch`, by another executable and with other arguments than it names.
+    async fn spawn_at(&self, launch: Launch, start: Start) -> Result<Process<Self>, SpawnFailure> {
+        let inner = &*self.inner;
+        let process = &launch.process;
+        let Start { executable, arguments } = start;
+        let executable = executable.as_path();
         let (home, temporary) = inner.directories(&launch.key.team).map_err(|(path, error)| {
             let error = format!("cannot create {}: {error}; make it writable", path.display());
             failure("create directories", error, true)
@@ -189,7 +209,6 @@ impl ProcessHost for LinuxHost {
         }
 
         let (group, cgroup) = inner.group(&launch)?.unzip();
-        let arguments = process.args.iter().map(OsString::from).collect();
         let born = async {
             let (program, reports) = if inner.jailer.is_some() {
                 let inmate = Inmate {

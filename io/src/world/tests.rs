@@ -99,6 +99,7 @@ impl Stage {
             allowed_commands: ["/bin/sh"].map(String::from).into(),
             environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
             homes: root.clone(),
+            packages: root.join("packages"),
             shared_home: None,
             jail: None,
             groups: None,

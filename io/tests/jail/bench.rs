@@ -108,6 +108,7 @@ fn host(root: &std::path::Path, name: &str, jail: Option<JailOptions>) -> LinuxH
         allowed_commands: ["/bin/sh", "cat", &noise].map(String::from).into(),
         environment: vec![("PATH".into(), path.into())],
         homes: root.join("homes"),
+        packages: root.join("packages"),
         shared_home: None,
         groups: None,
         jail,

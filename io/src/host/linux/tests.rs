@@ -39,6 +39,7 @@ impl Bench {
                 ("SECRET_OF_THE_DAEMON".into(), "1".into()),
             ],
             homes: root.join("homes"),
+            packages: root.join("packages"),
             shared_home: None,
             jail: None,
             groups: None,
