@@ -165,8 +165,6 @@ pub(super) fn is_exact_version(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -284,8 +282,7 @@ mod tests {
             let command = if is_npx { "npx" } else { "uvx" };
             if let Some(found) = parse(command, &words) {
                 let package = &found.package;
-                let all = vec![package.requirement.clone()];
-                for requirement in all.iter().chain(&package.with) {
+                for requirement in [&package.requirement].into_iter().chain(&package.with) {
                     prop_assert!(!requirement.starts_with(['-', '.', '/']), "{requirement}");
                     prop_assert!(!requirement.contains("://") && !requirement.contains(".."), "{requirement}");
                 }
