@@ -52,6 +52,7 @@ impl Bench {
             allowed_commands: [String::from("/bin/sh")].into(),
             environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
             homes: std::env::temp_dir().join(name),
+            packages: std::env::temp_dir().join(format!("{name}-packages")),
             shared_home: None,
             jail: None,
             groups: Some(groups.clone()),
