@@ -14,6 +14,7 @@
 
 mod crashes;
 mod endings;
+mod health;
 mod lifecycle;
 mod published;
 pub mod remote;
@@ -247,9 +248,9 @@ pub enum Effect {
         /// Which of its conversations.
         incarnation: Incarnation,
     },
-    /// Have the server of a conversation asked for a sign of life.
+    /// Have the server asked for a sign of life.
     Probe {
-        /// Which of its conversations.
+        /// Which of its processes or conversations.
         incarnation: Incarnation,
     },
     /// Tell the Backend.

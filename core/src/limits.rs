@@ -141,6 +141,10 @@ pub const INVENTORY_MAX_BYTES: usize = 16 * 1024 * 1024;
 pub const RELIST_INTERVAL_MS: u64 = SECOND;
 /// How long a probe of a server may take.
 pub const PROBE_TIMEOUT_MS: u64 = 10 * SECOND;
+/// From the last call of a process, or the last ping, to the next ping.
+pub const PING_INTERVAL_MS: u64 = 30 * SECOND;
+/// After this many pings in a row without an answer a process is ended and started afresh.
+pub const PINGS_UNANSWERED_MAX: u32 = 3;
 /// Bytes shown of a call's arguments in a request log, and of its answer.
 pub const REQUEST_EXCERPT_MAX_BYTES: usize = 4 * 1024;
 /// Calls reported in detail, per second once the burst is used up.

@@ -112,7 +112,7 @@ impl Lifecycle {
                 State::Stopped { since: cx.now }
             }
             Then::Recover { message } => {
-                cx.out.push(Effect::Emit(self.stopped_event(process, "unusable")));
+                cx.out.push(Effect::Emit(self.stopped_event(process, self.fault())));
                 if let Some(failure) = &mut self.failure {
                     failure.last_stderr.clone_from(&ended.last_stderr);
                 }

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::crashes::Crashes;
+use super::health::Pings;
 use super::remote::{Attempt, Remote};
 use super::spec::Launch;
 use super::state::{Process, Purpose, State};
@@ -55,6 +56,7 @@ pub struct Lifecycle {
     pub(super) timing: Timing,
     pub(super) random: Random,
     pub(super) crashes: Crashes,
+    pub(super) pings: Pings,
     pub(super) incarnation: Incarnation,
     /// The command that asked for the next process.
     pub(super) commanded_by: Option<CommandId>,
@@ -106,6 +108,7 @@ impl Lifecycle {
             timing,
             random,
             crashes: Crashes::default(),
+            pings: Pings::default(),
             incarnation: Incarnation::default(),
             commanded_by: None,
             past: Activity::default(),
@@ -175,6 +178,7 @@ impl Lifecycle {
         self.incarnation = self.incarnation.next();
         self.past = self.totals();
         self.present = Activity::default();
+        self.pings = Pings::default();
         self.step = "spawn";
         self.spawn_ms = None;
         let process =
@@ -227,10 +231,11 @@ impl Lifecycle {
             State::Provisioned => Some(Deadline::new(self.last_activity, "first start")),
             State::Connecting { until, .. } => Some(Deadline::new(*until, "handshake")),
             State::Discovering { until, .. } => Some(Deadline::new(*until, "discovery")),
-            // While its pipes are closed it is not put to sleep.
-            State::Online { process, since } if process.lost_until.is_none() => {
-                self.idle_at(*since).map(|at| Deadline::new(at, "idle"))
-            }
+            // While its pipes are closed it is neither put to sleep nor spoken to.
+            State::Online { process, since } if process.lost_until.is_none() => Deadline::earlier(
+                self.idle_at(*since).map(|at| Deadline::new(at, "idle")),
+                self.ping_at(*since).map(|at| Deadline::new(at, "ping")),
+            ),
             State::Restarting { until, .. } => Some(Deadline::new(*until, "restart")),
             State::Remote(remote) => self.remote_deadline(remote),
             State::Online { .. }

@@ -3,6 +3,7 @@
 mod configured;
 mod crash_window;
 mod ending;
+mod health;
 mod idle;
 mod remote;
 mod story;
@@ -80,6 +81,11 @@ impl Life {
         life.event(Event::Tick);
         life.start();
         life
+    }
+
+    /// Nobody uses it for as long as it is let be.
+    fn idle(&mut self) -> Verdict {
+        self.later(spec().idle_ms).event(Event::Tick)
     }
 
     /// From waiting for a place to online.
@@ -191,11 +197,11 @@ fn the_fourth_crash_is_final_until_a_command_brings_it_back() {
 #[test]
 fn an_idle_instance_sleeps_unseen_and_wakes_on_the_next_call() {
     let mut life = Life::online();
+    life.later(Settings::default().idle_timeout_ms - 1).event(Event::Tick);
+    assert_eq!(life.words(), ["probe 1"], "it only has to say that it is there");
     let idle = life.instance.next_deadline().unwrap();
-    assert_eq!(idle.why, "idle");
-    assert_eq!(idle.at.since(life.now), Settings::default().idle_timeout_ms);
-    life.now = idle.at;
-    life.event(Event::Tick);
+    assert_eq!((idle.why, idle.at), ("idle", life.now.after(1)));
+    life.later(1).event(Event::Tick);
     assert_eq!(life.words(), ["online->stopping", "terminate 1"]);
     life.exit();
     assert_eq!(life.words(), ["stopping->dormant", "mcp.server.dormant", "release"]);
@@ -220,8 +226,7 @@ fn a_call_in_flight_keeps_it_awake() {
 #[test]
 fn a_call_while_it_falls_asleep_starts_it_again() {
     let mut life = Life::online();
-    life.now = life.instance.next_deadline().unwrap().at;
-    life.event(Event::Tick);
+    life.idle();
     assert_eq!(life.event(Event::Wanted), Verdict::Handled);
     life.exit();
     assert_eq!(life.words(), ["stopping->connecting", "spawn 2"]);

@@ -110,6 +110,14 @@ impl blocking::State<Lifecycle> for State {
                 {
                     cx.moved(State::Stopping { process: *process, then: Then::Sleep })
                 }
+                Event::Tick
+                    if process.lost_until.is_none()
+                        && life.ping_at(*since).is_some_and(|at| at <= cx.now) =>
+                {
+                    life.pings(cx.now);
+                    cx.out.push(Effect::Probe { incarnation: process.incarnation });
+                    cx.handled()
+                }
                 _ => Outcome::Super,
             },
             State::Stopping { process, then } => stopping(process, then, life, event, cx),
@@ -340,9 +348,10 @@ fn alive(
             cx.handled()
         }
         Event::Probed { incarnation, answered } if *incarnation == process.incarnation => {
-            let health = if *answered { HealthStatus::Healthy } else { HealthStatus::Unhealthy };
-            life.set_health(health, Some(cx.now));
-            cx.handled()
+            match life.probed(cx.now, process, *answered) {
+                Some(to) => cx.moved(to),
+                None => cx.handled(),
+            }
         }
         Event::RestartRequested(restart) => {
             life.start_afresh(restart);

@@ -15,8 +15,7 @@ fn ending(by: Event) -> Life {
 
 fn falling_asleep() -> Life {
     let mut life = Life::online();
-    life.now = life.instance.next_deadline().unwrap().at;
-    assert_eq!(life.event(Event::Tick), Verdict::Moved);
+    assert_eq!(life.idle(), Verdict::Moved);
     life
 }
 

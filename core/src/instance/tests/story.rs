@@ -111,6 +111,10 @@ impl Story {
         self.tell(after, Event::Used { incarnation, activity });
     }
 
+    fn idle(&mut self) {
+        self.tell(spec().idle_ms, Event::Tick);
+    }
+
     fn due(&mut self) {
         let at = self.life.instance.next_deadline().expect("something is due").at;
         self.tell(at.since(self.life.now), Event::Tick);
@@ -166,13 +170,13 @@ fn a_life_is_told_as_it_is_written_down() {
     story.tell(1_000, Event::Wanted);
     story.serves(&["read"]);
     story.used(4_000, 3, 0, 0);
-    story.due();
+    story.idle();
     story.used(5, 4, 0, 0);
     story.exited(20, Some(0), &[]);
     story.tell(90_500, Event::Wanted);
     story.serves(&["read"]);
     // It falls asleep again and is wanted meanwhile.
-    story.due();
+    story.idle();
     story.tell(5, Event::Wanted);
     story.exited(20, Some(0), &[]);
     let incarnation = story.incarnation();

@@ -34,8 +34,7 @@ const WAYS: [Way; 12] = [
         life.exit();
     }),
     ("dormant", |life| {
-        life.now = life.instance.next_deadline().unwrap().at;
-        life.event(Event::Tick);
+        life.idle();
         life.exit();
     }),
     ("restarting", |life| {
