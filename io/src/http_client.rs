@@ -42,8 +42,7 @@ pub trait HttpClient: Clone + Send + Sync + 'static {
 
 /// A body that arrives in pieces.
 pub trait Chunks: Send + 'static {
-    /// The next piece; `None` at the end. After an error there is nothing more. To drop the future
-    /// before its end loses nothing.
+    /// The next piece; `None` at the end. After an error there is nothing more.
     fn next(&mut self) -> impl Future<Output = Option<Result<Bytes, HttpFailure>>> + Send;
 }
 

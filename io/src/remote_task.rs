@@ -1,8 +1,7 @@
-//! The task of one remote: it owns the peer, and polls each of its exchanges.
+//! The task of one remote: it owns the peer, and a task for each of its exchanges.
 //!
-//! Exchanges are no tasks of their own: what they do themselves is little, and each way between two
-//! tasks costs a call more than that. Bodies are read when the peer takes them: a server that sends
-//! faster waits in its own connection. All sources are polled in turn on every wake, so neither a
+//! Bodies arrive piece by piece through one bounded queue: a server that sends faster than the peer
+//! takes waits in its own connection. All sources are polled in turn on every wake, so neither a
 //! flooding server nor busy clients can starve the other. Dropping the task drops every exchange.
 
 mod exchange;
@@ -13,24 +12,24 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::stream::{AbortHandle, Abortable, SelectAll};
-use futures_util::{Stream, StreamExt};
 use satellite_core::Machine;
 use satellite_core::id::InstanceKey;
 use satellite_core::relay::{CallId, Report};
 use satellite_core::remote::{self, AccessToken, Effect, Event, ExchangeId, Peer};
 use satellite_core::time::Timestamp;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Sleep, sleep, timeout};
 
-use self::exchange::{Arrived, Carried, Piece};
+use self::exchange::Piece;
 use crate::clock::Clock;
 use crate::http_client::HttpClient;
 use crate::relays::{Caller, RelayInbox, RelayInput};
 
 /// Inputs taken at once.
 const INPUT_BATCH: usize = 256;
-/// Exchanges of which something that arrived is taken at once.
-const ARRIVED_BATCH: usize = 64;
+/// Pieces of answers that may wait for the peer, of all exchanges together, and are taken at once.
+const PIECES_MAX: usize = 64;
 /// How long the server may take to hear that the session is over.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -59,6 +58,7 @@ pub async fn run<C: HttpClient, T: TokenSource>(
     report: impl Fn(Report) + Send,
     clock: Clock,
 ) {
+    let (sender, pieces) = mpsc::channel(PIECES_MAX);
     let mut task = Task {
         peer,
         client,
@@ -66,15 +66,17 @@ pub async fn run<C: HttpClient, T: TokenSource>(
         key,
         inbox,
         callers: BTreeMap::new(),
-        exchanges: SelectAll::new(),
+        exchanges: JoinSet::new(),
         running: BTreeMap::new(),
+        sender,
+        pieces,
         fetch: None,
         report,
         clock,
         is_closed: false,
         effects: Vec::new(),
         taken_inputs: Vec::with_capacity(INPUT_BATCH),
-        arrived: Vec::with_capacity(ARRIVED_BATCH),
+        taken_pieces: Vec::with_capacity(PIECES_MAX),
     };
     let mut alarm = pin!(sleep(Duration::ZERO));
     let mut armed = None;
@@ -97,10 +99,10 @@ pub async fn run<C: HttpClient, T: TokenSource>(
     }
     task.refuse_the_rest();
     // What is under way is the goodbye; everything else has been given up.
-    let _ = timeout(GOODBYE, async { while task.exchanges.next().await.is_some() {} }).await;
+    let _ = timeout(GOODBYE, async { while task.exchanges.join_next().await.is_some() {} }).await;
 }
 
-/// What a poll found, beside inputs and what arrived.
+/// What a poll found, beside inputs and pieces.
 struct Woken {
     is_any: bool,
     token: Option<Result<AccessToken, remote::Failure>>,
@@ -117,15 +119,17 @@ struct Task<C, T, R> {
     key: InstanceKey,
     inbox: RelayInbox,
     callers: BTreeMap<CallId, Caller>,
-    exchanges: SelectAll<Abortable<Carried>>,
+    exchanges: JoinSet<()>,
     running: BTreeMap<ExchangeId, AbortHandle>,
+    sender: mpsc::Sender<(ExchangeId, Piece)>,
+    pieces: mpsc::Receiver<(ExchangeId, Piece)>,
     fetch: Option<Fetch>,
     report: R,
     clock: Clock,
     is_closed: bool,
     effects: Vec<Effect>,
     taken_inputs: Vec<RelayInput>,
-    arrived: Vec<Arrived>,
+    taken_pieces: Vec<(ExchangeId, Piece)>,
 }
 
 impl<C: HttpClient, T: TokenSource, R: Fn(Report)> Task<C, T, R> {
@@ -141,17 +145,15 @@ impl<C: HttpClient, T: TokenSource, R: Fn(Report)> Task<C, T, R> {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Woken {
-        while self.arrived.len() < ARRIVED_BATCH
-            && let Poll::Ready(Some(arrived)) = Pin::new(&mut self.exchanges).poll_next(context)
-        {
-            self.arrived.push(arrived);
-        }
+        let pieces = self.pieces.poll_recv_many(context, &mut self.taken_pieces, PIECES_MAX);
         let inputs = self.inbox.inputs.poll_recv_many(context, &mut self.taken_inputs, INPUT_BATCH);
         let token = match self.fetch.as_mut().map(|fetch| fetch.as_mut().poll(context)) {
             Some(Poll::Ready(token)) => Some(token),
             Some(Poll::Pending) | None => None,
         };
-        let is_any = !self.arrived.is_empty() || inputs.is_ready() || token.is_some();
+        // Exchanges that have ended are only to be forgotten.
+        while let Poll::Ready(Some(_)) = self.exchanges.poll_join_next(context) {}
+        let is_any = pieces.is_ready() || inputs.is_ready() || token.is_some();
         Woken { is_any, token, is_left: matches!(inputs, Poll::Ready(0)) }
     }
 
@@ -160,13 +162,11 @@ impl<C: HttpClient, T: TokenSource, R: Fn(Report)> Task<C, T, R> {
             self.fetch = None;
             self.event(Event::Token(token));
         }
-        let mut all = std::mem::take(&mut self.arrived);
-        for Arrived { exchange, pieces } in all.drain(..) {
-            for piece in pieces {
-                self.take_piece(exchange, piece);
-            }
+        let mut pieces = std::mem::take(&mut self.taken_pieces);
+        for (exchange, piece) in pieces.drain(..) {
+            self.take_piece(exchange, piece);
         }
-        self.arrived = all;
+        self.taken_pieces = pieces;
         let mut inputs = std::mem::take(&mut self.taken_inputs);
         let calls = inputs.iter().filter(|input| matches!(input, RelayInput::Call(..))).count();
         self.inbox.took(calls);
@@ -180,7 +180,7 @@ impl<C: HttpClient, T: TokenSource, R: Fn(Report)> Task<C, T, R> {
     }
 
     fn take_piece(&mut self, exchange: ExchangeId, piece: Piece) {
-        // What arrived before an exchange was given up is of no use.
+        // Pieces of what was given up may still be in the queue.
         if !self.running.contains_key(&exchange) {
             return;
         }
@@ -230,10 +230,9 @@ impl<C: HttpClient, T: TokenSource, R: Fn(Report)> Task<C, T, R> {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Exchange { exchange, request } => {
-                let carried = exchange::carry(self.client.clone(), exchange, request);
-                let (handle, registration) = AbortHandle::new_pair();
-                self.exchanges.push(Abortable::new(carried, registration));
-                self.running.insert(exchange, handle);
+                let sender = self.sender.clone();
+                let carried = exchange::carry(self.client.clone(), exchange, request, sender);
+                self.running.insert(exchange, self.exchanges.spawn(carried));
             }
             Effect::Abort { exchange } => {
                 if let Some(running) = self.running.remove(&exchange) {
