@@ -7,6 +7,7 @@ mod health;
 mod idle;
 mod remote;
 mod story;
+mod story_elsewhere;
 mod strangers;
 
 use alloc::collections::BTreeSet;

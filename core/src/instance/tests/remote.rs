@@ -23,7 +23,7 @@ fn elsewhere() -> Spec {
     Spec { transport: Transport::Http, launch: Ok(Launch::Remote(remote())), ..spec() }
 }
 
-fn inventory(now: Timestamp) -> Arc<Inventory> {
+pub(super) fn inventory(now: Timestamp) -> Arc<Inventory> {
     let raw = String::from(r#"{"name":"echo"}"#);
     let tool = Tool {
         name: String::from("echo"),
@@ -35,10 +35,14 @@ fn inventory(now: Timestamp) -> Arc<Inventory> {
 }
 
 impl Life {
-    fn elsewhere() -> Life {
+    pub(super) fn elsewhere_unticked() -> Life {
         let now = Timestamp(MINUTE);
         let instance = Instance::new(elsewhere(), &Settings::default(), Random::new(7), now);
-        let mut life = Life { instance, now, last: Vec::new() };
+        Life { instance, now, last: Vec::new() }
+    }
+
+    fn elsewhere() -> Life {
+        let mut life = Life::elsewhere_unticked();
         life.event(Event::Tick);
         life
     }

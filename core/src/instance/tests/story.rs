@@ -11,14 +11,14 @@ use crate::time::IsoTime;
 use crate::view::Tool;
 use crate::wire;
 
-struct Story {
-    life: Life,
-    text: String,
+pub(super) struct Story {
+    pub(super) life: Life,
+    pub(super) text: String,
 }
 
 impl Story {
     /// Tells an event, so many milliseconds after the one before.
-    fn tell(&mut self, after: u64, event: Event) {
+    pub(super) fn tell(&mut self, after: u64, event: Event) {
         let name = alloc::format!("{event:?}");
         let name = name.split([' ', '(', '{']).next().unwrap_or_default();
         let verdict = self.life.later(after).event(event);
