@@ -143,7 +143,12 @@ fn a_life_elsewhere_is_told_as_it_is_written_down() {
     tell(it, 5, recovery());
     initialized(it, 5);
     due(it);
-    tell(it, 3_600_000, Event::Wanted);
+    // Nobody cares for long: it is left alone until somebody does.
+    while it.life.instance.next_deadline().is_some() {
+        due(it);
+    }
+    used(it, 3_600_000, 12, 0);
+    due(it);
     discovered(it);
     // Its conversation ends by itself, while it is online and while it is down.
     closed(it, 70);
