@@ -38,10 +38,10 @@ impl Registry {
 }
 
 /// A package to install, and what to start of it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Package {
-    /// Where it is published, by [`Registry::as_str`].
-    pub registry: String,
+    /// Where it is published.
+    pub registry: Registry,
     /// What the installer is asked for: `@scope/name@1.2.3`, `name[extra]==1.2.3`.
     pub requirement: String,
     /// Its name alone.
@@ -55,22 +55,9 @@ pub struct Package {
 }
 
 impl Package {
-    /// Whether nothing but one version satisfies what is asked for.
-    pub fn is_pinned(&self) -> bool {
-        match self.requirement.strip_prefix(self.name.as_str()) {
-            Some(rest) if self.registry == Registry::Npm.as_str() => {
-                rest.strip_prefix('@').is_some_and(arguments::is_exact_version)
-            }
-            _ => self
-                .requirement
-                .split_once("==")
-                .is_some_and(|(_, version)| arguments::is_exact_version(version)),
-        }
-    }
-
     /// Everything that decides what is installed, as one text: the key of an installation.
     pub fn key(&self) -> String {
-        let mut key = String::from(&self.registry);
+        let mut key = String::from(self.registry.as_str());
         let parts = core::iter::once(&self.requirement).chain(&self.with).chain(&self.python);
         for part in parts {
             key.push('\n');

@@ -41,7 +41,7 @@ fn npx(arguments: &[String]) -> Option<Wanted> {
         None => (first, None),
     };
     let package = Package {
-        registry: Registry::Npm.as_str().to_string(),
+        registry: Registry::Npm,
         requirement: requirement.to_string(),
         name: npm_name(requirement)?.to_string(),
         with: Vec::new(),
@@ -94,7 +94,7 @@ fn uvx(arguments: &[String]) -> Option<Wanted> {
         return None;
     }
     let package = Package {
-        registry: Registry::Pypi.as_str().to_string(),
+        registry: Registry::Pypi,
         name: pypi_name(&requirement)?.to_string(),
         requirement,
         with,
@@ -156,7 +156,7 @@ fn is_number(text: &str) -> bool {
 }
 
 /// `1.2.3`, `2026.8.31`, `1.0.0-beta.2`, `1.0.post1`: one version and no range.
-pub(super) fn is_exact_version(text: &str) -> bool {
+fn is_exact_version(text: &str) -> bool {
     text.bytes().next().is_some_and(|first| first.is_ascii_digit())
         && text.contains('.')
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-+!".contains(&byte))
@@ -178,24 +178,18 @@ mod tests {
     #[test]
     fn what_people_write_is_understood() {
         let rows = [
-            ("npx -y @a/files@1.2.3 /data", "@a/files@1.2.3", "@a/files", None, true),
-            ("npx --yes files", "files", "files", None, false),
-            ("npx files@^1.2", "files@^1.2", "files", None, false),
-            ("npx -y -p @a/b tool --flag", "@a/b", "@a/b", Some("tool"), false),
-            ("npx --package=@a/b@2.0.0 -- tool", "@a/b@2.0.0", "@a/b", Some("tool"), true),
-            (
-                "uvx mcp-server-time",
-                "mcp-server-time",
-                "mcp-server-time",
-                Some("mcp-server-time"),
-                false,
-            ),
-            ("uvx time@2026.1.0", "time==2026.1.0", "time", Some("time"), true),
-            ("uvx time@latest", "time", "time", Some("time"), false),
-            ("uvx --from pkg[cli]==1.4.0 tool serve", "pkg[cli]==1.4.0", "pkg", Some("tool"), true),
-            ("uvx --from=pkg>=1,<2 tool", "pkg>=1,<2", "pkg", Some("tool"), false),
+            ("npx -y @a/files@1.2.3 /data", "@a/files@1.2.3", "@a/files", None),
+            ("npx --yes files", "files", "files", None),
+            ("npx files@^1.2", "files@^1.2", "files", None),
+            ("npx -y -p @a/b tool --flag", "@a/b", "@a/b", Some("tool")),
+            ("npx --package=@a/b@2.0.0 -- tool", "@a/b@2.0.0", "@a/b", Some("tool")),
+            ("uvx mcp-server-time", "mcp-server-time", "mcp-server-time", Some("mcp-server-time")),
+            ("uvx time@2026.1.0", "time==2026.1.0", "time", Some("time")),
+            ("uvx time@latest", "time", "time", Some("time")),
+            ("uvx --from pkg[cli]==1.4.0 tool serve", "pkg[cli]==1.4.0", "pkg", Some("tool")),
+            ("uvx --from=pkg>=1,<2 tool", "pkg>=1,<2", "pkg", Some("tool")),
         ];
-        for (line, requirement, name, executable, is_pinned) in rows {
+        for (line, requirement, name, executable) in rows {
             let found = wanted(line).unwrap_or_else(|| panic!("{line} is not understood"));
             let package = &found.package;
             assert_eq!(
@@ -207,7 +201,6 @@ mod tests {
                 (requirement, name, executable),
                 "{line}"
             );
-            assert_eq!(package.is_pinned(), is_pinned, "{line}");
         }
         let with = wanted("uvx --with httpx==0.27.0 --python 3.12 tool a").unwrap();
         assert_eq!(with.package.with, ["httpx==0.27.0"]);

@@ -56,6 +56,7 @@ pub(super) struct Start {
 }
 
 /// Where a package of a team is, and what it is known by.
+#[derive(Clone)]
 struct Place {
     key: InstanceKey,
     /// The directory of the team's packages.
@@ -82,7 +83,7 @@ impl Packages {
 
     /// Whether this machine has what installs and starts packages of that registry.
     fn serves(&self, package: &Package) -> bool {
-        if package.registry == Registry::Npm.as_str() {
+        if package.registry == Registry::Npm {
             self.npm.is_some() && self.node.is_some()
         } else {
             self.uv.is_some()
@@ -139,11 +140,8 @@ impl LinuxHost {
         };
         let busy = packages.busy(place.packages.join(&place.name));
         let _one = busy.lock().await;
-        let known = packages.records.read(&place);
-        let next = known.as_ref().map_or(1, |record| record.generation + 1);
-        if let Some(record) = known
-            && let Some(record) = records::intact(&place, record).await
-        {
+        let (known, next) = packages.records.known(&place).await;
+        if let Some(record) = known {
             return Ok(packages.start(&place, &record, arguments));
         }
         let record = self.install(&place, package, next).await?;
@@ -166,15 +164,9 @@ impl LinuxHost {
                 .await
                 .map_err(|error| explain(&package, &error))?;
         }
-        let record = records::made(place, package, generation)
-            .await
-            .map_err(|error| failure("install package", error, false))?;
-        self.inner.packages.records.write(place, &record).map_err(|error| {
-            let error = format!(
-                "cannot keep what was installed: {error}; make the state directory writable"
-            );
-            failure("install package", error, true)
-        })?;
+        let kept = self.inner.packages.records.keep(place, package, generation).await;
+        let record =
+            kept.map_err(|(error, retryable)| failure("install package", error, retryable))?;
         tracing::info!(
             operation = "install_package",
             package = asked,
@@ -202,7 +194,7 @@ impl LinuxHost {
             (1..=generation).rev().take(8).map(|old| place.directory(old).into_os_string()),
         );
         let mut steps = vec![(PathBuf::from("/bin/rm"), remove)];
-        if let (Some(npm), true) = (&packages.npm, package.registry == Registry::Npm.as_str()) {
+        if let (Some(npm), true) = (&packages.npm, package.registry == Registry::Npm) {
             let mut install =
                 text(&["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]);
             install.push(directory.into_os_string());
@@ -307,7 +299,7 @@ fn explain(package: &Package, said: &str) -> SpawnFailure {
         "check that the registry can be reached and the disk has room"
     };
     let asked = &package.requirement;
-    let error = format!("{} cannot install {asked}: {said}; {advice}", package.registry);
+    let error = format!("{} cannot install {asked}: {said}; {advice}", package.registry.as_str());
     failure("install package", error, !is_unknown)
 }
 

@@ -18,7 +18,7 @@ const MANIFEST_MAX_BYTES: u64 = 4 << 20;
 const FILES_MAX: usize = 200_000;
 
 /// The directory of the records.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Records(PathBuf);
 
 impl Records {
@@ -31,8 +31,43 @@ impl Records {
         self.0.join(team).join(format!("{}.json", place.name))
     }
 
+    /// The record of a package if all it names is as it was, and the next installation's number.
+    pub(super) async fn known(&self, place: &Place) -> (Option<Record>, u64) {
+        let (records, place) = (self.clone(), place.clone());
+        let look = move || match records.read(&place) {
+            None => (None, 1),
+            Some(record) => {
+                let next = record.generation + 1;
+                (is_intact(&place, &record).then_some(record), next)
+            }
+        };
+        tokio::task::spawn_blocking(look).await.unwrap_or((None, 1))
+    }
+
+    /// Looks at what was installed and keeps a record of it. An error says what is wrong and what to
+    /// do about it, and whether time may help.
+    pub(super) async fn keep(
+        &self,
+        place: &Place,
+        package: Package,
+        generation: u64,
+    ) -> Result<Record, (String, bool)> {
+        let (records, place) = (self.clone(), place.clone());
+        let keep = move || {
+            let record = made(&place, package, generation).map_err(|error| (error, false))?;
+            records.write(&place, &record).map_err(|error| {
+                let advice = "make the state directory writable";
+                (format!("cannot keep what was installed: {error}; {advice}"), true)
+            })?;
+            Ok(record)
+        };
+        tokio::task::spawn_blocking(keep)
+            .await
+            .unwrap_or_else(|error| Err((error.to_string(), true)))
+    }
+
     /// The record of a package. One that cannot be read is none.
-    pub(super) fn read(&self, place: &Place) -> Option<Record> {
+    fn read(&self, place: &Place) -> Option<Record> {
         let file = self.file(place);
         let bytes = read_bounded(&file, RECORD_MAX_BYTES).ok()?;
         match Record::decode(&bytes) {
@@ -45,7 +80,7 @@ impl Records {
     }
 
     /// Keeps a record; whoever reads meanwhile finds the one before.
-    pub(super) fn write(&self, place: &Place, record: &Record) -> io::Result<()> {
+    fn write(&self, place: &Place, record: &Record) -> io::Result<()> {
         let file = self.file(place);
         create_private(file.parent().unwrap_or(&self.0))?;
         let fresh = file.with_extension("new");
@@ -58,63 +93,48 @@ impl Records {
     }
 }
 
-/// The record, if all it names is as it was.
-pub(super) async fn intact(place: &Place, record: Record) -> Option<Record> {
+/// Whether all that a record names is as it was.
+fn is_intact(place: &Place, record: &Record) -> bool {
     let directory = place.directory(record.generation);
-    let check = move || {
-        let broken =
-            record.files.iter().find(|file| of(&directory, &file.path).as_ref() != Some(file));
-        if let Some(file) = broken {
-            tracing::warn!(
-                operation = "install_package",
-                package = record.package.requirement,
-                file = file.path,
-                "An installed package is not what was installed; it is installed again"
-            );
-        }
-        broken.is_none().then_some(record)
-    };
-    tokio::task::spawn_blocking(check).await.ok().flatten()
+    let broken = record.files.iter().find(|file| of(&directory, &file.path).as_ref() != Some(file));
+    if let Some(file) = broken {
+        tracing::warn!(
+            operation = "install_package",
+            package = record.package.requirement,
+            file = file.path,
+            "An installed package is not what was installed; it is installed again"
+        );
+    }
+    broken.is_none()
 }
 
 /// What was installed. An error says what is wrong with it and what to do about it.
-pub(super) async fn made(
-    place: &Place,
-    package: Package,
-    generation: u64,
-) -> Result<Record, String> {
+fn made(place: &Place, package: Package, generation: u64) -> Result<Record, String> {
     let directory = place.directory(generation);
-    let look = move || {
-        let (executable, version, by_node) = if package.registry == Registry::Npm.as_str() {
-            let own = format!("node_modules/{}", package.name);
-            let manifest =
-                read_bounded(&directory.join(&own).join("package.json"), MANIFEST_MAX_BYTES)
-                    .map_err(|error| {
-                        format!(
-                            "npm installed no {}: {error}; report that to its author",
-                            package.name
-                        )
-                    })?;
-            let (file, version) = package::executable(&manifest, package.executable.as_deref())
-                .map_err(|error| error.0)?;
-            let file = format!("{own}/{file}");
-            let by_node = is_for_node(&directory.join(&file));
-            (file, version, by_node)
-        } else {
-            let name = package.executable.as_deref().unwrap_or(&package.name);
-            (format!("bin/{name}"), python_version(&directory, &package.name), false)
-        };
-        if !directory.join(&executable).is_file() {
-            return Err(format!(
-                "{} has no executable {executable}; name one with `npx -p` or `uvx --from`",
-                package.requirement
-            ));
-        }
-        let files = files(&directory)
-            .map_err(|error| format!("cannot read {}: {error}", directory.display()))?;
-        Ok(Record { package, generation, version, executable, by_node, files })
+    let (executable, version, by_node) = if package.registry == Registry::Npm {
+        let own = format!("node_modules/{}", package.name);
+        let manifest = read_bounded(&directory.join(&own).join("package.json"), MANIFEST_MAX_BYTES)
+            .map_err(|error| {
+                format!("npm installed no {}: {error}; report that to its author", package.name)
+            })?;
+        let (file, version) = package::executable(&manifest, package.executable.as_deref())
+            .map_err(|error| error.0)?;
+        let file = format!("{own}/{file}");
+        let by_node = is_for_node(&directory.join(&file));
+        (file, version, by_node)
+    } else {
+        let name = package.executable.as_deref().unwrap_or(&package.name);
+        (format!("bin/{name}"), python_version(&directory, &package.name), false)
     };
-    tokio::task::spawn_blocking(look).await.unwrap_or_else(|error| Err(error.to_string()))
+    if !directory.join(&executable).is_file() {
+        return Err(format!(
+            "{} has no executable {executable}; name one with `npx -p` or `uvx --from`",
+            package.requirement
+        ));
+    }
+    let files = files(&directory)
+        .map_err(|error| format!("cannot read {}: {error}", directory.display()))?;
+    Ok(Record { package, generation, version, executable, by_node, files })
 }
 
 /// A file that Node.js runs, by its name or by its first line.
