@@ -44,6 +44,11 @@ fn everything_at_once_ends_well() {
     sweep(Scenario::Storm);
 }
 
+#[test]
+fn with_far_more_servers_than_places_everybody_has_a_turn() {
+    sweep(Scenario::Crowd);
+}
+
 /// A few: `tests/run` runs thousands, in a build that is optimised.
 #[test]
 fn a_day_of_any_mixture_of_faults_ends_well() {

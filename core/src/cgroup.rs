@@ -11,7 +11,7 @@ mod usage;
 
 pub use alarm::{Alarm, Crossing};
 pub use counters::Counters;
-pub use files::{Membership, is_populated, keyed, number};
+pub use files::{Membership, has_swap, is_frozen, is_populated, keyed, number};
 pub use kill::{LimitKill, Owner, next_memory_bytes};
 pub use limits::{CPU_PERIOD_US, Change, Limit, MEMORY_MIN_BYTES, MIB, ProcessLimits, TeamLimits};
 pub use name::{instance_name, team_name};

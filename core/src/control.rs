@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `conversation` | link, configuration, commands and outbox, each with the Backend |
 //! | `fleet` | instances, their servers, and the places for their processes |
+//! | `measuring` | what processes use, and how near they are to their limits |
 //! | `apply` | a configuration, made the one in force |
 //! | `execution` | commands of the Backend and what they do to the fleet |
 //! | `ending` | shutting down in order |
@@ -22,6 +23,7 @@ mod ending;
 mod event;
 mod execution;
 mod fleet;
+mod measuring;
 mod places;
 mod publish;
 mod remembering;
@@ -56,7 +58,8 @@ use crate::view::{SatelliteIdentity, ServerNames, View};
 use crate::{Deadline, Machine, Refusal, Verdict};
 use ending::Ending;
 use execution::Executions;
-use places::Places;
+use measuring::Measuring;
+use places::{Bounds, Places};
 use usage::Usage;
 use watermark::Watermark;
 
@@ -78,6 +81,7 @@ pub struct Control {
     ending: Option<Ending>,
     usage: Usage,
     processes: Watermark,
+    measuring: Measuring,
     journal: Journal,
     /// Names the present run of the machine's kernel.
     boot: String,
@@ -119,11 +123,12 @@ impl Control {
             instances: BTreeMap::new(),
             last_incarnation: Incarnation::default(),
             servers: BTreeMap::new(),
-            places: Places::new(settings.processes_max),
+            places: Places::new(Bounds::of(&settings)),
             executions: Executions::default(),
             ending: None,
             usage: Usage::default(),
             processes: Watermark::default(),
+            measuring: Measuring::default(),
             journal: Journal::default(),
             boot: String::new(),
             switches: Vec::new(),
@@ -174,9 +179,14 @@ impl Control {
             Event::Spawned { .. }
             | Event::SpawnFailed { .. }
             | Event::Exited { .. }
+            | Event::Frozen { .. }
+            | Event::FreezeFailed { .. }
+            | Event::Thawed { .. }
+            | Event::ThawFailed { .. }
             | Event::Relay { .. }
             | Event::Wanted { .. }
             | Event::Stderr { .. } => self.fleet_event(now, event, out),
+            Event::Measured { at, samples } => self.measured(now, at, samples, out),
             Event::Used { reports, lost } => self.used(now, &reports.reports, lost, out),
             Event::ShutdownRequested => self.shutdown_requested(now, out),
             Event::Tick => self.tick(now, out),

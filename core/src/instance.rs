@@ -2,6 +2,8 @@
 //! with a server elsewhere.
 //!
 //! ```text
+//!                                 Thawing ◄── Frozen ◄── Freezing
+//!                                    └──────────┬───────────▲  idle for a while, until wanted
 //!  Waiting ──► Connecting ──► Discovering ──► Online ──► Stopping ──► Dormant ──► Waiting …
 //!     ▲            └──────────────┴──────────────┤ exit not asked for
 //!     │                                          ▼
@@ -14,6 +16,7 @@
 
 mod crashes;
 mod endings;
+mod frost;
 mod health;
 mod lifecycle;
 mod published;
@@ -116,6 +119,28 @@ pub enum Event {
         /// How.
         ended: Ended,
     },
+    /// Its process is frozen.
+    Frozen {
+        /// Which of its processes.
+        incarnation: Incarnation,
+    },
+    /// Its process could not be frozen; it runs.
+    FreezeFailed {
+        /// Which of its processes.
+        incarnation: Incarnation,
+    },
+    /// Its process runs, whether or not it had been frozen.
+    Thawed {
+        /// Which of its processes.
+        incarnation: Incarnation,
+    },
+    /// Its process could not be thawed.
+    ThawFailed {
+        /// Which of its processes.
+        incarnation: Incarnation,
+        /// Why.
+        error: String,
+    },
     /// A round trip through the path of a call succeeded.
     Reached {
         /// In which of its conversations.
@@ -132,6 +157,8 @@ pub enum Event {
     },
     /// A client wants it.
     Wanted,
+    /// Another instance waits for a place that this one takes up frozen.
+    RoomWanted,
     /// Somebody wants to know how the server is.
     CheckRequested,
     /// Its configuration changed. What follows from that is asked for by events of their own.
@@ -169,9 +196,14 @@ impl Event {
             | Event::Used { incarnation, .. }
             | Event::Reached { incarnation, .. }
             | Event::Failed { incarnation, .. }
+            | Event::Frozen { incarnation }
+            | Event::FreezeFailed { incarnation }
+            | Event::Thawed { incarnation }
+            | Event::ThawFailed { incarnation, .. }
             | Event::Exited { incarnation, .. } => Some(*incarnation),
             Event::Placed
             | Event::Wanted
+            | Event::RoomWanted
             | Event::CheckRequested
             | Event::Configured(_)
             | Event::ToolSwitched { .. }
@@ -223,6 +255,18 @@ pub enum Effect {
     },
     /// End a process.
     Terminate {
+        /// Which of its processes.
+        incarnation: Incarnation,
+    },
+    /// Freeze a process and everything it started; answered by [`Event::Frozen`] or
+    /// [`Event::FreezeFailed`].
+    Freeze {
+        /// Which of its processes.
+        incarnation: Incarnation,
+    },
+    /// Let a frozen process go on; answered by [`Event::Thawed`] or [`Event::ThawFailed`], after
+    /// the answer to what was asked before.
+    Thaw {
         /// Which of its processes.
         incarnation: Incarnation,
     },
@@ -289,6 +333,8 @@ impl Instance {
     ) -> Self {
         let timing = Timing {
             grace_ms: settings.spawn_grace_ms,
+            place_wait_ms: settings.place_wait_ms,
+            freeze_after_ms: settings.freezes_after_ms(),
             stderr_lines_per_second: settings.stderr_lines_per_second,
         };
         let mut life = Lifecycle::new(spec, timing, random, now);
@@ -322,6 +368,22 @@ impl Instance {
         )
     }
 
+    /// Since when its process is frozen.
+    pub fn frozen_at(&self) -> Option<Timestamp> {
+        match self.state() {
+            State::Frozen { frozen_at, .. } => Some(*frozen_at),
+            _ => None,
+        }
+    }
+
+    /// Whether its process has been told to end and none is to follow at once.
+    pub fn gives_place_back(&self) -> bool {
+        match self.state() {
+            State::Stopping { then, .. } => !matches!(then, state::Then::Restart { .. }),
+            _ => false,
+        }
+    }
+
     /// Whether another configuration can only be taken over by starting afresh. Names, paths and
     /// switched-off tools can be taken over as they are.
     pub fn needs_restart_for(&self, spec: &Spec) -> bool {
@@ -338,11 +400,24 @@ impl Machine for Instance {
     type Effect = Effect;
 
     fn handle(&mut self, now: Timestamp, event: Event, out: &mut Vec<Effect>) -> Verdict {
+        if let Some(implied) = self.state().implied_by(&event) {
+            self.step(now, &implied, out);
+        }
+        self.step(now, &event, out)
+    }
+
+    fn next_deadline(&self) -> Option<Deadline> {
+        self.lifecycle().deadline(self.state())
+    }
+}
+
+impl Instance {
+    fn step(&mut self, now: Timestamp, event: &Event, out: &mut Vec<Effect>) -> Verdict {
         let before = self.status();
         let from = self.state().name();
         let start = out.len();
         let mut context = Context { now, out, verdict: None };
-        self.machine.handle_with_context(&event, &mut context);
+        self.machine.handle_with_context(event, &mut context);
         let verdict = context.verdict;
         debug_assert!(verdict.is_some(), "an instance event was left without a verdict");
         let verdict = verdict.unwrap_or(Verdict::Ignored("unanswered"));
@@ -358,9 +433,5 @@ impl Machine for Instance {
             out.insert(at, Effect::Emit(change));
         }
         verdict
-    }
-
-    fn next_deadline(&self) -> Option<Deadline> {
-        self.lifecycle().deadline(self.state())
     }
 }

@@ -179,6 +179,9 @@ pub const USAGE_REPORTS_MAX: usize = 1_024;
 /// Shortest time between two reports of a relay's traffic.
 pub const ACTIVITY_INTERVAL_MS: u64 = SECOND;
 
+/// Between two looks at what processes use.
+pub const USAGE_INTERVAL_MS: u64 = 5 * SECOND;
+
 /// How long a process that starts may use a whole processor, unless it is online before.
 pub const BOOST_MAX_MS: u64 = 30 * SECOND;
 
@@ -186,6 +189,9 @@ pub const BOOST_MAX_MS: u64 = 30 * SECOND;
 pub const TERMINATE_GRACE_MS: u64 = 10 * SECOND;
 /// How long the end of a killed process may take before it is reported as stuck.
 pub const TERMINATE_STUCK_MS: u64 = 30 * SECOND;
+
+/// How long a frozen process may take to be thawed.
+pub const THAW_TIMEOUT_MS: u64 = 10 * SECOND;
 
 /// Sliding window in which crashes count together.
 pub const CRASH_WINDOW_MS: u64 = 5 * MINUTE;
@@ -291,12 +297,27 @@ pub struct Settings {
     pub event_queue_max: usize,
     /// Idle time after which a process is ended; 0 never ends it.
     pub idle_timeout_ms: u64,
+    /// Idle time after which a process is frozen; 0 never freezes it.
+    #[serde(default)]
+    pub freeze_after_ms: u64,
+    /// Whether the machine can freeze processes.
+    #[serde(default)]
+    pub can_freeze: bool,
     /// Time after its start in which a process is not idle.
     pub spawn_grace_ms: u64,
     /// Lines of standard error passed on per second and process.
     pub stderr_lines_per_second: u32,
     /// Instances with a process.
     pub processes_max: usize,
+    /// Instances of one team with a process, if that is bounded.
+    #[serde(default)]
+    pub team_processes_max: Option<usize>,
+    /// Starts under way at once; at least one.
+    #[serde(default = "starts_max")]
+    pub starts_max: usize,
+    /// How long a call waits for the turn of its instance, before that is started.
+    #[serde(default = "place_wait_ms")]
+    pub place_wait_ms: u64,
     /// How long a shutdown may take.
     pub drain_budget_ms: u64,
     /// Executables that a configuration may name.
@@ -310,6 +331,14 @@ pub struct Settings {
     /// How far processes are isolated on this machine.
     #[serde(default)]
     pub isolation: Isolation,
+}
+
+fn starts_max() -> usize {
+    8
+}
+
+fn place_wait_ms() -> u64 {
+    MINUTE
 }
 
 /// What the machine is, as registration reports it.
@@ -335,9 +364,14 @@ impl Default for Settings {
             event_window_ms: EVENT_WINDOW_MS,
             event_queue_max: 10_000,
             idle_timeout_ms: 300 * SECOND,
+            freeze_after_ms: MINUTE,
+            can_freeze: false,
             spawn_grace_ms: 60 * SECOND,
             stderr_lines_per_second: STDERR_LINES_PER_SECOND,
             processes_max: 50,
+            team_processes_max: None,
+            starts_max: starts_max(),
+            place_wait_ms: place_wait_ms(),
             drain_budget_ms: 20 * SECOND,
             allowed_commands: ["npx", "node", "uvx", "python", "python3"]
                 .into_iter()
@@ -347,5 +381,12 @@ impl Default for Settings {
             server_limits: BTreeMap::new(),
             isolation: Isolation::default(),
         }
+    }
+}
+
+impl Settings {
+    /// Idle time after which a process is frozen, where that can be done and is wanted.
+    pub fn freezes_after_ms(&self) -> Option<u64> {
+        Some(self.freeze_after_ms).filter(|after| self.can_freeze && *after > 0)
     }
 }

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cgroup::{LimitKill, ProcessLimits};
+use crate::cgroup::{LimitKill, ProcessLimits, Usage};
+use crate::id::{Incarnation, InstanceKey};
 use crate::secret::Secret;
 
 /// A child process to start.
@@ -57,6 +58,17 @@ impl core::fmt::Display for Ended {
             (None, None) => f.write_str("ended"),
         }
     }
+}
+
+/// What a process, with everything it started, used at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Its instance.
+    pub key: InstanceKey,
+    /// Which of the instance's processes.
+    pub incarnation: Incarnation,
+    /// What it used.
+    pub usage: Usage,
 }
 
 /// A line of a process's standard error.

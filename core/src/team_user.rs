@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use crate::id::TeamId;
 
-/// Before every such name.
-const PREFIX: &str = "satellite-team-";
+/// What every such name begins with.
+pub const PREFIX: &str = "satellite-team-";
 /// Longest name of a user that Linux's tools accept (useradd(8)).
 const NAME_MAX_CHARACTERS: usize = 32;
 /// Digits of the hash that stands for an id.

@@ -1,6 +1,8 @@
 //! The one published state. Heartbeat, tool lists, routers and status pages all read it, so no two
 //! of them can disagree.
 
+pub mod figures;
+
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -11,6 +13,8 @@ use serde::de::IntoDeserializer;
 use serde::de::value::StrDeserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+use figures::{Calls, Figures};
 
 use crate::id::{Incarnation, InstallationId, InstanceId, InstanceKey, SatelliteId, TeamId};
 use crate::isolation::Level;
@@ -35,8 +39,14 @@ pub struct View {
     pub instances: BTreeMap<InstanceKey, Arc<InstanceView>>,
     /// Which instance an instance path leads to.
     pub paths: BTreeMap<String, InstanceKey>,
+    /// What is counted and measured of each instance with a process.
+    pub figures: Arc<BTreeMap<InstanceKey, Figures>>,
+    /// Calls of each team's tools since the start.
+    pub calls: Arc<BTreeMap<TeamId, Calls>>,
     /// Events that wait for the Backend, and how many may.
     pub outbox: OutboxView,
+    /// Places for processes, and how many starts wait for one.
+    pub places: PlacesView,
     /// Errors since the last heartbeat the Backend confirmed.
     pub error_count: u64,
     /// Events that were refused by a machine, by reason.
@@ -114,6 +124,51 @@ impl OutboxView {
         self.waiting > 0
             && (self.waiting.saturating_mul(2) >= self.capacity
                 || self.bytes.saturating_mul(2) >= EVENT_QUEUE_MAX_BYTES)
+    }
+}
+
+/// Places for processes: an instance takes one from its start until its process has ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlacesView {
+    /// How many are taken.
+    pub held: usize,
+    /// How many there are.
+    pub capacity: usize,
+    /// Starts under way.
+    pub starting: usize,
+    /// How many starts may be under way at once.
+    pub starts_max: usize,
+    /// Starts that wait for their turn.
+    pub waiting: usize,
+    /// How many places a team may take, if that is bounded.
+    pub team_quota: Option<usize>,
+    /// Teams that have taken as many as they may, and how many of their starts wait for that.
+    pub full_teams: BTreeMap<TeamId, usize>,
+    /// How long a call waits for its instance's turn, in milliseconds.
+    pub wait_ms: u64,
+}
+
+/// What a start waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// A place of its team.
+    TeamPlace,
+    /// A place of the satellite.
+    Place,
+    /// The end of other starts.
+    OtherStarts,
+}
+
+impl PlacesView {
+    /// What the starts of a team that wait do so for.
+    pub fn waits_for(&self, team: &TeamId) -> WaitsFor {
+        if self.full_teams.contains_key(team) {
+            WaitsFor::TeamPlace
+        } else if self.held >= self.capacity {
+            WaitsFor::Place
+        } else {
+            WaitsFor::OtherStarts
+        }
     }
 }
 
@@ -261,6 +316,8 @@ pub struct InstanceView {
     pub process: Option<ProcessView>,
     /// Since when it sleeps without a process, its tools still known.
     pub dormant_since: Option<Timestamp>,
+    /// Since when its start waits for its turn.
+    pub waits_since: Option<Timestamp>,
     /// Where calls go: set while a relay is ready to take them.
     pub ready: Option<Incarnation>,
     /// What it offers, as last discovered.

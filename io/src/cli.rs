@@ -8,6 +8,7 @@ mod backend;
 #[cfg(feature = "backend")]
 mod dev;
 mod dev_file;
+mod doctor;
 mod isolation;
 mod jail;
 #[cfg(feature = "backend")]
@@ -16,6 +17,7 @@ mod output;
 mod run;
 mod signals;
 mod status;
+mod systemd;
 mod tools;
 
 use std::ffi::OsString;
@@ -87,6 +89,8 @@ fn perform(command: Command) -> Result<(), Exit> {
             Command::Tools(arguments) => tools::tools(&arguments, &sources).await,
             Command::Call(arguments) => tools::call(&arguments, &sources).await,
             Command::Status(arguments) => status::run(&arguments, &sources).await,
+            Command::Doctor(arguments) => doctor::run(&arguments, sources).await,
+            Command::SystemdUnit => systemd::print(),
             Command::Administration(command) => administration::run(&command, &sources).await,
             Command::DemoServer => Ok(()),
         }

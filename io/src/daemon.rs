@@ -27,6 +27,7 @@ use crate::recording::{Recording, RecordingFile};
 use crate::remotes::Remotes;
 use crate::settings::DaemonSettings;
 use crate::state_dir::{RecordStore, Stored};
+use crate::usage_task;
 use crate::world::{DaemonWorld, Outlook, Parts};
 
 /// What a daemon touches.
@@ -64,6 +65,7 @@ pub struct Daemon {
     ending: JoinHandle<Exit>,
     recording: Option<Recording>,
     heartbeat: AbortHandle,
+    measuring: AbortHandle,
 }
 
 impl Daemon {
@@ -92,6 +94,7 @@ impl Daemon {
             record,
         } = surroundings;
         let (inbox, events) = mpsc::unbounded_channel();
+        let measuring = usage_task::run(host.clone(), inbox.clone(), clock);
         let parts = Parts {
             entropy,
             client: client.clone(),
@@ -134,7 +137,8 @@ impl Daemon {
             },
         );
         let backend = Arc::new(BackendClient::new(client, settings.backend_url.clone()));
-        Daemon { outlook, inbox, clock, backend, ending, recording, heartbeat }
+        let measuring = tokio::spawn(measuring).abort_handle();
+        Daemon { outlook, inbox, clock, backend, ending, recording, heartbeat, measuring }
     }
 
     /// The routes of its HTTP surface, served at `base_url` (no trailing slash).
@@ -175,6 +179,7 @@ impl Daemon {
             )
         });
         self.heartbeat.abort();
+        self.measuring.abort();
         if let Some(recording) = &mut self.recording {
             recording.finish().await;
         }

@@ -11,17 +11,19 @@ pub(crate) mod spawner;
 mod stderr;
 mod supervisor;
 mod sweep;
+mod usage;
 
 use std::fmt;
 use std::future::Future;
 
 use satellite_core::cgroup::LimitKill;
 use satellite_core::id::{Incarnation, InstanceKey};
-use satellite_core::process::{ProcessSpec, SpawnFailure};
+use satellite_core::process::{ProcessSpec, Sample, SpawnFailure};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::cgroup::{ControlGroups, Opened};
+pub(crate) use self::executables::Executables;
 pub use self::jailer::{JailOptions, MissingPart};
 pub use self::linux::{HostOptions, LinuxHost};
 pub(crate) use self::stderr::{Dropped, read as read_stderr};
@@ -41,6 +43,9 @@ pub trait ProcessHost: Clone + Send + Sync + 'static {
         &self,
         launch: Launch,
     ) -> impl Future<Output = Result<Process<Self>, SpawnFailure>> + Send;
+
+    /// What the processes that run use, each with everything it started.
+    fn samples(&self) -> impl Future<Output = Vec<Sample>> + Send;
 }
 
 /// A process to start.
@@ -66,6 +71,20 @@ pub enum Order {
     },
     /// It has started: from here on it may use no more of a processor than its limit.
     Settle,
+    /// It and everything it started is to stand still; answered by [`Frost::Frozen`].
+    Freeze,
+    /// It is to go on; answered by [`Frost::Thawed`]. One that does not stand still goes on.
+    Thaw,
+}
+
+/// What became of an order to freeze or to thaw: one answer for each, in their order, unless the
+/// process has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frost {
+    /// It stands still, or why it does not; then it goes on.
+    Frozen(Result<(), String>),
+    /// It goes on, or why it may not.
+    Thawed(Result<(), String>),
 }
 
 /// A process that runs.
@@ -79,6 +98,8 @@ pub struct Process<H: ProcessHost> {
     pub stdout: H::Stdout,
     /// Its standard error.
     pub stderr: H::Stderr,
+    /// The answers to orders to freeze and to thaw.
+    pub frost: mpsc::UnboundedReceiver<Frost>,
     /// Resolves when the process itself has exited.
     pub exited: oneshot::Receiver<ProcessExit>,
     /// Resolves when everything it started has ended too. Follows `exited`.

@@ -26,6 +26,8 @@ pub use self::pooled::ClientOptions;
 pub(crate) use self::pooled::{PooledBody, PooledClient};
 pub use self::proxy::ProxyVariables;
 pub use self::reqwest::{ReqwestClient, ResponseBody};
+#[cfg(feature = "backend")]
+pub(crate) use self::roots::{roots_of, tls_configuration};
 
 /// A client of HTTP servers. Never decompresses, never retries a request the server may have seen.
 /// Follows redirects only where it says so itself.

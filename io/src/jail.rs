@@ -17,6 +17,7 @@ use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::process::ExitCode;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::stat::{Mode, umask};
 
 pub(crate) use self::kernel::landlock_version;
 use self::kernel::{Kernel, System};
@@ -41,6 +42,8 @@ pub(crate) fn main() -> ExitCode {
     let outcome = Specification::unseal(memory)
         .map_err(|_| Report::failed(&"read the specification", nix::errno::Errno::EINVAL))
         .and_then(|specification| {
+            // What is built is for the server to enter, whatever the satellite keeps from others.
+            umask(Mode::from_bits_truncate(0o022));
             enter(&specification.steps, &mut Kernel { report: report.as_fd() })?;
             server::run(&specification, &report)
         });

@@ -26,4 +26,5 @@ pub mod settings;
 pub mod state_dir;
 pub mod telemetry;
 pub mod tokens;
+pub mod usage_task;
 pub mod world;

@@ -11,6 +11,7 @@ mod gate;
 mod identities;
 mod introspection;
 mod listening;
+mod metrics;
 mod reply;
 mod serve;
 mod sessions;
@@ -118,6 +119,7 @@ pub fn router(state: SurfaceState) -> Router {
         .route("/", get(status::overview))
         .route("/live", get(status::live))
         .route("/ready", get(status::ready))
+        .route("/metrics", get(metrics::metrics))
         .route("/api/status/backend", get(status::backend))
         .route("/api/status/debug", get(status::debug))
         .route("/.well-known/oauth-protected-resource", get(discovery::protected_resource))

@@ -98,6 +98,8 @@ pub struct SurfaceSettings {
     pub show_version: bool,
     /// Whether `/api/status/debug` answers.
     pub debug_route: bool,
+    /// The token that `/metrics` wants; nobody is answered without one.
+    pub metrics_token: Option<Secret>,
 }
 
 /// What is passed on of a child's standard error.
@@ -129,6 +131,7 @@ impl DaemonSettings {
         let defaults = Settings::default();
         let mut allowed_commands = defaults.allowed_commands;
         allowed_commands.extend(check::list(sources, "SATELLITE_ALLOWED_COMMANDS"));
+        let places = limits::of_places(sources)?;
         let stderr_lines_per_second =
             check::number(sources, "LOG_RATE_LIMIT_PER_SECOND", 1, 100_000)?;
         let core = Settings {
@@ -144,6 +147,10 @@ impl DaemonSettings {
             event_queue_max: check::number(sources, "EVENT_MAX_QUEUE_SIZE", 1, 1_000_000)?,
             idle_timeout_ms: 1_000
                 * check::number::<u64>(sources, "MCP_PROCESS_IDLE_TIMEOUT_SECONDS", 0, 31_536_000)?,
+            freeze_after_ms: 1_000
+                * check::number::<u64>(sources, "SATELLITE_FREEZE_AFTER_SECONDS", 0, 31_536_000)?,
+            // The machine says it, where this is looked for.
+            can_freeze: false,
             spawn_grace_ms: 1_000
                 * check::number::<u64>(
                     sources,
@@ -154,7 +161,10 @@ impl DaemonSettings {
             // Ending the children takes 10 s at worst, and the rest of the goodbye 5.
             drain_budget_ms: 15_000
                 + check::number::<u64>(sources, "EVENT_FLUSH_TIMEOUT_MS", 0, 60_000)?,
-            processes_max: defaults.processes_max,
+            processes_max: places.processes,
+            team_processes_max: places.per_team,
+            starts_max: places.starts,
+            place_wait_ms: places.wait_ms,
             stderr_lines_per_second,
             allowed_commands,
             process_limits: limits::of_processes(sources)?,
@@ -176,6 +186,7 @@ impl DaemonSettings {
                 show_uptime: check::boolean(sources, "DEPLOYSTACK_STATUS_SHOW_UPTIME")?,
                 show_version: check::boolean(sources, "DEPLOYSTACK_STATUS_SHOW_VERSION")?,
                 debug_route: check::boolean(sources, "DEPLOYSTACK_STATUS_SHOW_MCP_DEBUG_ROUTE")?,
+                metrics_token: sources.given("SATELLITE_METRICS_TOKEN").map(Secret::new),
             },
             outbound: OutboundSettings::read(sources)?,
             stderr: StderrSettings {

@@ -171,6 +171,13 @@ impl<C: HttpClient, H: ProcessHost, S: RecordStore> DaemonWorld<C, H, S> {
         self.processes.insert(name, Running { orders, task });
     }
 
+    fn order(&self, key: InstanceKey, incarnation: Incarnation, order: Order) {
+        if let Some(running) = self.processes.get(&(key, incarnation)) {
+            // Else it has ended, and the event that says so is on its way.
+            let _ = running.orders.send(order);
+        }
+    }
+
     /// Ends what still runs, for an exit that could not wait for it.
     async fn end_processes(&mut self) {
         const GRACE_MS: u64 = 1_000;
@@ -228,11 +235,10 @@ where
                 if let Some(relay) = self.relays.find(&key, incarnation) {
                     relay.tell(RelayInput::CloseInput);
                 }
-                if let Some(running) = self.processes.get(&(key, incarnation)) {
-                    // Else it has ended, and the event that says so is on its way.
-                    let _ = running.orders.send(Order::Terminate { grace_ms });
-                }
+                self.order(key, incarnation, Order::Terminate { grace_ms });
             }
+            Effect::Freeze { key, incarnation } => self.order(key, incarnation, Order::Freeze),
+            Effect::Thaw { key, incarnation } => self.order(key, incarnation, Order::Thaw),
             Effect::Connect { key, incarnation, remote } => {
                 self.connect(key, incarnation, remote);
             }

@@ -18,7 +18,7 @@ const TABLES: [(Lifecycle, &str); 4] = [
 
 /// What a table says and no world brings about, by events that a state has in common, with the
 /// reason. A run that meets one of them nevertheless proves the reason wrong.
-const OUT_OF_REACH: [(Lifecycle, &str, &[&str], &str); 21] = [
+const OUT_OF_REACH: [(Lifecycle, &str, &[&str], &str); 25] = [
     (Lifecycle::Link, "idle", &["drain requested"], "a daemon's first event is its start"),
     (Lifecycle::Link, "storing", &["drain requested"], WRITTEN_AT_ONCE),
     (Lifecycle::Link, "verifying", &["stored", "not stored"], WRITTEN_AT_ONCE),
@@ -40,7 +40,16 @@ const OUT_OF_REACH: [(Lifecycle, &str, &[&str], &str); 21] = [
     (Lifecycle::Instance, "connecting", &["used"], "a relay carries no call before its handshake"),
     (Lifecycle::Instance, "discovering", &["spawned"], "told before the relay begins to greet"),
     (Lifecycle::Instance, "online", &["spawned"], "told before the relay begins to greet"),
-    (Lifecycle::Instance, "online", &["unusable"], "later lists that fail are reported as stale"),
+    (Lifecycle::Instance, "online", &["unusable"], LATER_LISTS),
+    (Lifecycle::Instance, "freezing", &["spawned", "unusable"], LATER_LISTS),
+    (Lifecycle::Instance, "frozen", &["spawned", "unusable"], LATER_LISTS),
+    (Lifecycle::Instance, "thawing", &["spawned", "unusable"], LATER_LISTS),
+    (
+        Lifecycle::Instance,
+        "frozen",
+        &["listed"],
+        "what it said before it stood still was heard then",
+    ),
     (
         Lifecycle::Server,
         "discovering_tools",
@@ -56,6 +65,7 @@ const OUT_OF_REACH: [(Lifecycle, &str, &[&str], &str); 21] = [
     (Lifecycle::Server, "error", &["no instances"], LAST_INSTANCE),
     (Lifecycle::Server, "requires_reauth", &["no instances"], LAST_INSTANCE),
 ];
+const LATER_LISTS: &str = "it was online, and later lists that fail are reported as stale";
 const WRITTEN_AT_ONCE: &str = "whether a record could be written is heard before anything else";
 const DISCOVERED_FIRST: &str = "an instance that serves was asked for its tools the step before";
 const LAST_INSTANCE: &str = "a server goes with its last instance, in the same step";

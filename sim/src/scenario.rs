@@ -1,6 +1,7 @@
 //! What a run is about: who is there, what goes wrong until when, and what must be true in the end.
 
 mod checks;
+mod crowd;
 mod far;
 mod run;
 mod swarm;
@@ -31,19 +32,22 @@ pub enum Scenario {
     Storm,
     /// A mixture of faults drawn for each run, for a day.
     Swarm,
+    /// Far more servers than places, of teams that ask for very different numbers of them.
+    Crowd,
     /// Nothing goes wrong for days: how fast the stage is.
     Quiet,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 7] = [
+    pub const ALL: [Scenario; 8] = [
         Scenario::Pairing,
         Scenario::Outage,
         Scenario::CrashingChild,
         Scenario::KilledDaemon,
         Scenario::Storm,
         Scenario::Swarm,
+        Scenario::Crowd,
         Scenario::Quiet,
     ];
 
@@ -56,6 +60,7 @@ impl Scenario {
             Scenario::KilledDaemon => "killed-daemon",
             Scenario::Storm => "storm",
             Scenario::Swarm => "swarm",
+            Scenario::Crowd => "crowd",
             Scenario::Quiet => "quiet",
         }
     }
@@ -69,6 +74,7 @@ impl Scenario {
             Scenario::KilledDaemon => "the daemon is killed and started again and again",
             Scenario::Storm => "two satellites, all faults at once, most of a day",
             Scenario::Swarm => "a mixture of all faults, drawn for each run, for a day",
+            Scenario::Crowd => "far more servers than places, of teams with many and with few",
             Scenario::Quiet => "nothing goes wrong for days",
         }
     }
@@ -77,7 +83,10 @@ impl Scenario {
     fn troubled_ms(self) -> u64 {
         match self {
             Scenario::Pairing => 30 * MINUTE,
-            Scenario::Outage | Scenario::CrashingChild | Scenario::KilledDaemon => 90 * MINUTE,
+            Scenario::Outage
+            | Scenario::CrashingChild
+            | Scenario::KilledDaemon
+            | Scenario::Crowd => 90 * MINUTE,
             Scenario::Storm => 12 * HOUR,
             Scenario::Swarm => DAY,
             Scenario::Quiet => 3 * DAY,
@@ -91,6 +100,8 @@ impl Scenario {
             Scenario::Outage | Scenario::CrashingChild | Scenario::KilledDaemon => 30 * MINUTE,
             Scenario::Storm => 4 * HOUR,
             Scenario::Swarm | Scenario::Quiet => 45 * MINUTE,
+            // Two at a time, five minutes each, from the start of a daemon.
+            Scenario::Crowd => 2 * HOUR,
         }
     }
 
@@ -158,6 +169,7 @@ impl Scenario {
             }
             Scenario::Storm => storm(stage, calm, &mut random),
             Scenario::Swarm => swarm::prepare(stage, calm, &mut random),
+            Scenario::Crowd => crowd::prepare(stage, first, calm, &mut random),
             Scenario::Quiet => {}
         }
         stage.start(first);

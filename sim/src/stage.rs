@@ -17,6 +17,7 @@ pub mod backend;
 pub mod clock;
 pub mod describe;
 pub mod faults;
+pub mod frost;
 pub mod invariants;
 pub mod network;
 pub mod processes;
@@ -31,6 +32,7 @@ mod daemons;
 mod effects;
 mod exchange;
 mod meddling;
+mod usage;
 mod weather;
 
 use satellite_core::control::Event;
@@ -128,6 +130,8 @@ pub struct Stage {
     pub calls: Calls,
     /// What the invariants know.
     pub watch: Watch,
+    /// What was seen of warnings of limits.
+    warned: usage::Warned,
     /// What happened.
     pub trace: Trace,
     /// The number of the step before which the run stops.
@@ -160,6 +164,7 @@ impl Stage {
             remotes: Remotes::new(Random::new(seed).fork("remotes")),
             calls: Calls::default(),
             watch: Watch::default(),
+            warned: usage::Warned::default(),
             trace,
             until: None,
             effects: 0,

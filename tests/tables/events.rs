@@ -139,7 +139,7 @@ const ROWS: &[Row] = &[
         "resource.limit.exceeded",
         "core/src/control/watermark.rs",
         "the_limit_of_processes_is_told_at_four_fifths_and_when_it_is_reached",
-        "kept; of processes only: without a cgroup no process has a limit of cpu or memory to pass",
+        "kept; one server's own limits are told by control/measuring.rs",
     ),
     (
         "satellite.events.gap",

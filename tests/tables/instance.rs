@@ -34,6 +34,8 @@ impl Named for Instance {
             Effect::Release => String::from("release the place"),
             Effect::Spawn { incarnation, .. } => format!("spawn {}", incarnation.0),
             Effect::Terminate { incarnation } => format!("terminate {}", incarnation.0),
+            Effect::Freeze { incarnation } => format!("freeze {}", incarnation.0),
+            Effect::Thaw { incarnation } => format!("thaw {}", incarnation.0),
             Effect::Connect { incarnation, .. } => format!("connect {}", incarnation.0),
             Effect::Disconnect { incarnation } => format!("disconnect {}", incarnation.0),
             Effect::Reconnect { incarnation } => format!("reconnect {}", incarnation.0),
@@ -139,6 +141,25 @@ fn drowsy(events: Vec<Event>) -> Instance {
     instance
 }
 
+/// An instance that is frozen as soon as it is idle.
+fn way_of_frost(name: &'static str, more: fn() -> Vec<Event>) -> Way<Instance> {
+    let make = move || {
+        let settings = Settings {
+            spawn_grace_ms: 0,
+            freeze_after_ms: 1,
+            can_freeze: true,
+            ..Settings::default()
+        };
+        let mut instance = Instance::new(startable(), &settings, Random::new(1), START);
+        let events = online_then(vec![Event::Tick]).into_iter().chain(more());
+        for (event, at) in events.zip(1..) {
+            instance.handle(START.after(at), event, &mut Vec::new());
+        }
+        instance
+    };
+    (name, Box::new(make))
+}
+
 fn permanently_failed() -> Instance {
     let mut instance = life(startable(), to_online());
     let mut incarnation = PRESENT;
@@ -173,6 +194,9 @@ fn states() -> Vec<Way<Instance>> {
             let reason = String::from("closed");
             online_then(vec![Event::PipesClosed { incarnation: PRESENT, reason }])
         }),
+        way_of_frost("freezing", Vec::new),
+        way_of_frost("frozen", || vec![Event::Frozen { incarnation: PRESENT }]),
+        way_of_frost("thawing", || vec![Event::Frozen { incarnation: PRESENT }, Event::Wanted]),
         (
             "stopping to sleep",
             Box::new(|| {
@@ -258,6 +282,14 @@ pub(super) fn events() -> Vec<Occurrence<Instance>> {
         event("failed, unreachable", || failed(Fault::Unreachable)),
         event("failed, not authorised", || failed(Fault::AuthorisationNeeded)),
         event("failed, broken", || failed(Fault::Broken)),
+        event("frozen", || Event::Frozen { incarnation: PRESENT }),
+        event("freeze failed", || Event::FreezeFailed { incarnation: PRESENT }),
+        event("thawed", || Event::Thawed { incarnation: PRESENT }),
+        event("thaw failed", || Event::ThawFailed {
+            incarnation: PRESENT,
+            error: String::from("busy"),
+        }),
+        event("room wanted", || Event::RoomWanted),
         event("wanted", || Event::Wanted),
         event("check requested", || Event::CheckRequested),
         event("configured", || Event::Configured(startable())),

@@ -10,6 +10,7 @@ use satellite_core::process::ProcessSpec;
 use satellite_io::host::{
     ControlGroups, HostOptions, Launch, LinuxHost, Opened, Order, Process, ProcessExit, ProcessHost,
 };
+use satellite_tests::root;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -24,6 +25,14 @@ pub(crate) fn inside() {
         std::env::var_os("SATELLITE_IN_VM").is_some(),
         "these tests run in a VM: use `tests/run vm`"
     );
+}
+
+/// The program, as it was built before the VM was started.
+pub(crate) fn program() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let program = target.unwrap_or_else(|| root().join("target")).join("debug/satellite");
+    assert!(program.exists(), "{} is built before the VM starts", program.display());
+    program
 }
 
 /// A host with control groups of its own.

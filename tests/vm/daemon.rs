@@ -5,26 +5,25 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use satellite_tests::root;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::bench::{ROOT, eventually, inside, is_alive};
+use crate::bench::{ROOT, eventually, inside, is_alive, program};
 
 /// A `dev` in a control group of its own.
-struct Dev {
+pub(crate) struct Dev {
     directory: PathBuf,
     group: PathBuf,
 }
 
-struct Running {
-    child: Child,
-    ready: Value,
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) ready: Value,
 }
 
 impl Dev {
-    fn new(name: &str) -> Dev {
+    pub(crate) fn new(name: &str) -> Dev {
         inside();
         for controller in ["cpu", "memory", "pids"] {
             fs::write(Path::new(ROOT).join("cgroup.subtree_control"), format!("+{controller}"))
@@ -37,11 +36,7 @@ impl Dev {
         Dev { directory, group }
     }
 
-    fn command(&self, isolation: &str) -> Command {
-        let program = root().join("target/debug/satellite");
-        let program = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or(program, |target| Path::new(&target).join("debug/satellite"));
-        assert!(program.exists(), "{} is built before the VM starts", program.display());
+    pub(crate) fn command(&self, isolation: &str) -> Command {
         // Beside the groups with controllers that a killed one left there may be no process.
         let script = format!(
             "cd {} && {{ echo 0 >cgroup.procs || \
@@ -50,9 +45,9 @@ impl Dev {
             self.group.display()
         );
         let mut command = Command::new("sh");
-        command.args(["-c", &script, "sh"]).arg(program);
+        command.args(["-c", &script, "sh"]).arg(program());
         command.args(["dev", "--json", "--port", "0", "--backend-port", "0"]);
-        command.args(["--isolation", isolation, "--dir"]).arg(self.directory.join("state"));
+        command.args(["--isolation", isolation, "--dir"]).arg(self.state());
         command.env("LOG_LEVEL", "info").stdin(Stdio::null());
         command.stderr(
             File::options().create(true).append(true).open(self.log()).expect("the VM is ours"),
@@ -61,8 +56,11 @@ impl Dev {
     }
 
     fn start(&self) -> Running {
-        let mut child =
-            self.command("required").stdout(Stdio::piped()).spawn().expect("the VM is ours");
+        self.start_as(self.command("required"))
+    }
+
+    pub(crate) fn start_as(&self, mut command: Command) -> Running {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the VM is ours");
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().expect("the VM is ours"))
             .read_line(&mut line)
@@ -73,16 +71,21 @@ impl Dev {
         Running { child, ready }
     }
 
+    /// The directory of its state.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.directory.join("state")
+    }
+
     fn log(&self) -> PathBuf {
         self.directory.join("log")
     }
 
-    fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         fs::read_to_string(self.log()).unwrap_or_default()
     }
 
     /// The directories of all control groups below its own, and the processes of its servers.
-    fn groups(&self) -> (Vec<PathBuf>, Vec<u32>) {
+    pub(crate) fn groups(&self) -> (Vec<PathBuf>, Vec<u32>) {
         let (mut found, mut processes) = (Vec::new(), Vec::new());
         let mut folders = vec![self.group.clone()];
         while let Some(folder) = folders.pop() {
@@ -103,7 +106,7 @@ impl Dev {
 }
 
 /// The body of an answer to a plain GET.
-async fn get(address: &str, path: &str) -> Value {
+pub(crate) async fn get(address: &str, path: &str) -> Value {
     let mut stream = TcpStream::connect(address).await.expect("the VM is ours");
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("the VM is ours");

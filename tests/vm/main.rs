@@ -7,3 +7,5 @@ mod bench;
 mod control_groups;
 mod daemon;
 mod delegation;
+mod frost;
+mod systemd;

@@ -1,22 +1,31 @@
 //! When to warn that a process comes near a limit: once per crossing.
 
 use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::limits::{Limit, ProcessLimits};
+use super::kill::next_memory_bytes;
+use super::limits::{Limit, MIB, ProcessLimits};
 use super::usage::Usage;
+use crate::time::{SECOND, Timestamp};
 
 /// Share of a limit, in hundredths, from which there is a warning.
 const WARN_PERCENT: u64 = 80;
 /// Share below which the warning has passed. Between the two, what was said stands, so that a
 /// process that hovers about the threshold does not warn with every sample.
 const CLEAR_PERCENT: u64 = 70;
+/// The processor's share is the mean over this: one call that works for a second is no sign of a
+/// limit that is too low.
+const SHARE_WINDOW_MS: u64 = 30 * SECOND;
 
 /// What was warned of, and has not passed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Alarm {
     over: BTreeSet<Limit>,
-    last: Option<Usage>,
+    /// Where the window began that the processor's share is taken over.
+    window: Option<(Timestamp, Usage)>,
+    cpu_percent: Option<u64>,
 }
 
 /// A process has come near a limit, or gone from it.
@@ -33,19 +42,17 @@ pub struct Crossing {
 }
 
 impl Alarm {
-    /// Takes a sample, `elapsed_ms` after the one before it. The processor's share needs two, and is
-    /// not looked at while the process is `boosted`: it may have more then.
+    /// Takes a sample of the moment `at`. The processor's share is not looked at while the process
+    /// is `boosted`: it may have more then.
     pub fn observe(
         &mut self,
+        at: Timestamp,
         limits: &ProcessLimits,
         usage: Usage,
-        elapsed_ms: u64,
         boosted: bool,
     ) -> Vec<Crossing> {
-        let before = self.last.replace(usage);
-        let cpu = before.filter(|_| !boosted).map(|it| usage.cpu_percent_since(&it, elapsed_ms));
         let used = [
-            (Limit::Cpu, cpu),
+            (Limit::Cpu, self.share(at, usage, boosted)),
             (Limit::Memory, Some(usage.memory_bytes)),
             (Limit::Processes, Some(usage.processes)),
         ];
@@ -60,13 +67,69 @@ impl Alarm {
     }
 
     /// The limits that it is near.
-    pub fn near(&self) -> impl Iterator<Item = Limit> + '_ {
-        self.over.iter().copied()
+    pub fn near(&self) -> &BTreeSet<Limit> {
+        &self.over
+    }
+
+    /// The share of one processor, in hundredths, that it last used over half a minute.
+    pub fn cpu_percent(&self) -> Option<u64> {
+        self.cpu_percent
+    }
+
+    /// The processor's share at the end of each window.
+    fn share(&mut self, at: Timestamp, usage: Usage, boosted: bool) -> Option<u64> {
+        if boosted {
+            self.window = None;
+            return None;
+        }
+        match self.window {
+            // A clock that was set back begins another.
+            Some((from, _)) if from <= at && at.since(from) < SHARE_WINDOW_MS => None,
+            Some((from, before)) if from <= at => {
+                self.window = Some((at, usage));
+                self.cpu_percent = Some(usage.cpu_percent_since(&before, at.since(from)));
+                self.cpu_percent
+            }
+            _ => {
+                self.window = Some((at, usage));
+                None
+            }
+        }
     }
 
     fn is_near(&self, limit: Limit, used: u64, value: u64) -> bool {
         let from = if self.over.contains(&limit) { CLEAR_PERCENT } else { WARN_PERCENT };
         used.saturating_mul(100) >= value.saturating_mul(from)
+    }
+}
+
+impl Crossing {
+    /// The share of the limit that is used, in hundredths.
+    pub fn percent(&self) -> u64 {
+        self.used.saturating_mul(100).checked_div(self.value).unwrap_or(100)
+    }
+
+    /// What happened and what to do about it, for people; `slug` names the server.
+    pub fn explain(&self, slug: &str) -> String {
+        let (used, value, percent) = (self.used, self.value, self.percent());
+        let (what, more) = match self.limit {
+            Limit::Cpu => (
+                format!("{used} % of a processor, of {value} % that it may have"),
+                format!("cpu={}", value.saturating_mul(2)),
+            ),
+            Limit::Memory => (
+                format!("{} MB of memory, of {} MB that it may have", used / MIB, value / MIB),
+                format!("memory={}", next_memory_bytes(value) / MIB),
+            ),
+            Limit::Processes => (
+                format!("{used} processes and threads, of {value} that it may have"),
+                format!("processes={}", value.saturating_mul(2)),
+            ),
+        };
+        format!(
+            "the server uses {what} ({percent} %); raise it with \
+             SATELLITE_SERVER_LIMITS=\"{slug}:{more}\""
+        )
     }
 }
 
@@ -83,7 +146,7 @@ mod tests {
     fn memory(alarm: &mut Alarm, percent: u64) -> Vec<bool> {
         let limits = ProcessLimits { memory_bytes: 1_000, ..ProcessLimits::default() };
         let usage = Usage { memory_bytes: percent * 10, ..Usage::default() };
-        let crossings = alarm.observe(&limits, usage, 10_000, false);
+        let crossings = alarm.observe(Timestamp(0), &limits, usage, false);
         crossings.iter().map(|it| it.is_near).collect()
     }
 
@@ -95,24 +158,47 @@ mod tests {
         for percent in [99, 75, 85, 70] {
             assert_eq!(memory(&mut alarm, percent), NOTHING, "{percent}");
         }
-        assert_eq!(alarm.near().collect::<Vec<_>>(), vec![Limit::Memory]);
+        assert_eq!(*alarm.near(), [Limit::Memory].into());
         assert_eq!(memory(&mut alarm, 69), vec![false]);
         assert_eq!(memory(&mut alarm, 79), NOTHING);
         assert_eq!(memory(&mut alarm, 81), vec![true]);
     }
 
     #[test]
-    fn the_processors_share_is_that_since_the_last_sample_and_free_while_it_starts() {
+    fn the_processors_share_is_that_of_half_a_minute_and_free_while_it_starts() {
         let limits = ProcessLimits::default();
-        let at = |seconds: u64| Usage { cpu_us: seconds * 1_000_000, ..Usage::default() };
         let mut alarm = Alarm::default();
-        assert_eq!(alarm.observe(&limits, at(9), 10_000, true), vec![]);
-        assert_eq!(alarm.observe(&limits, at(19), 10_000, true), vec![]);
-        let crossings = alarm.observe(&limits, at(20), 10_000, false);
+        let mut observe = |at_s: u64, used_s: u64, boosted| {
+            let usage = Usage { cpu_us: used_s * 1_000_000, ..Usage::default() };
+            let crossings = alarm.observe(Timestamp(at_s * SECOND), &limits, usage, boosted);
+            (alarm.cpu_percent(), crossings)
+        };
+        assert_eq!(observe(0, 0, true), (None, vec![]));
+        assert_eq!(observe(5, 5, true), (None, vec![]));
+        // What it used while it was boosted is not counted, and a short burst warns of nothing.
+        assert_eq!(observe(10, 9, false), (None, vec![]));
+        assert_eq!(observe(15, 10, false), (None, vec![]));
+        assert_eq!(observe(40, 11, false), (Some(6), vec![]));
         let expected = Crossing { limit: Limit::Cpu, used: 10, value: 10, is_near: true };
-        assert_eq!(crossings, vec![expected]);
-        let crossings = alarm.observe(&limits, at(20), 10_000, false);
-        assert!(!crossings[0].is_near, "{crossings:?}");
+        assert_eq!(observe(70, 14, false), (Some(10), vec![expected]));
+        assert_eq!(observe(75, 14, false), (Some(10), vec![]));
+        let passed = Crossing { used: 0, is_near: false, ..expected };
+        assert_eq!(observe(100, 14, false), (Some(0), vec![passed]));
+        // The clock was set back.
+        assert_eq!(observe(1, 90, false), (Some(0), vec![]));
+        assert_eq!(observe(31, 90, false), (Some(0), vec![]));
+    }
+
+    #[test]
+    fn a_warning_says_how_to_raise_the_limit() {
+        let at =
+            |limit, used, value| Crossing { limit, used, value, is_near: true }.explain("files");
+        let memory = at(Limit::Memory, 85 * MIB, 100 * MIB);
+        for word in ["85 MB", "100 MB", "85 %", "SATELLITE_SERVER_LIMITS=\"files:memory=256\""] {
+            assert!(memory.contains(word), "{memory}");
+        }
+        assert!(at(Limit::Cpu, 9, 10).contains("files:cpu=20"));
+        assert!(at(Limit::Processes, 256, 256).contains("files:processes=512"));
     }
 
     proptest! {

@@ -22,6 +22,16 @@ pub fn is_populated(events: &str) -> bool {
     keyed(events, "populated") != Some(0)
 }
 
+/// Whether `cgroup.events` says that all in the group and below it stands still.
+pub fn is_frozen(events: &str) -> bool {
+    keyed(events, "frozen") == Some(1)
+}
+
+/// Whether `/proc/swaps` (proc(5)) names any place to swap to.
+pub fn has_swap(swaps: &str) -> bool {
+    swaps.lines().skip(1).any(|line| !line.trim().is_empty())
+}
+
 /// Where a process is in the hierarchy of cgroup v2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
@@ -102,6 +112,15 @@ mod tests {
         assert!(!is_populated("populated 0\nfrozen 0\n"));
         assert!(is_populated("populated 1\nfrozen 0\n"));
         assert!(is_populated("") && is_populated("populated"));
+        assert!(is_frozen("populated 1\nfrozen 1\n"));
+        assert!(!is_frozen("populated 1\nfrozen 0\n") && !is_frozen(""));
+    }
+
+    #[test]
+    fn swap_is_there_where_a_place_is_named() {
+        let header = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
+        assert!(!has_swap("") && !has_swap(header));
+        assert!(has_swap(&(String::from(header) + "/dev/zram0  partition\t1024\t0\t100\n")));
     }
 
     fn found(cgroup: &str, mountinfo: &str) -> Option<String> {

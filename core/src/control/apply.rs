@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::places::Bounds;
 use super::{Control, Effect, Record};
 use crate::configuration::{self, bounds};
 use crate::instance::Spec;
@@ -20,7 +21,7 @@ impl Control {
         out: &mut Vec<Effect>,
     ) {
         let settings = bounds::within(&self.settings, &applied.satellite_config);
-        self.places.resize(settings.processes_max);
+        self.places.resize(Bounds::of(&settings));
         self.tell_unmet(bounds::unmet(&applied.satellite_config), out);
         let mut refused: Vec<(String, String)> = applied
             .rejected

@@ -62,6 +62,21 @@ pub enum Effect {
         /// Which of the instance's conversations.
         incarnation: Incarnation,
     },
+    /// Freeze a process and everything it started; answered by `Frozen` or `FreezeFailed`.
+    Freeze {
+        /// Its instance.
+        key: InstanceKey,
+        /// Which of the instance's processes.
+        incarnation: Incarnation,
+    },
+    /// Let a frozen process go on; answered by `Thawed` or `ThawFailed`, after the answer to what
+    /// was asked before. One that is not frozen has been thawed.
+    Thaw {
+        /// Its instance.
+        key: InstanceKey,
+        /// Which of the instance's processes.
+        incarnation: Incarnation,
+    },
     /// Have a remote's relay greet the server and ask for its lists anew, unless it does so already.
     /// What was known stays known, and calls go on.
     Reconnect {

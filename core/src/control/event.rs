@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::credentials::Credentials;
 use crate::http::{HttpAnswer, HttpFailure};
 use crate::id::{Incarnation, InstanceKey};
-use crate::process::{Ended, SpawnFailure, StderrLine};
+use crate::process::{Ended, Sample, SpawnFailure, StderrLine};
 use crate::recording::words::Word;
 use crate::relay::Report;
 use crate::request::RequestKey;
 use crate::secret::Secret;
+use crate::time::Timestamp;
 use crate::usage;
 
 /// An event of the control machine. It serialises for recordings, which take it only without its
@@ -65,6 +66,38 @@ pub enum Event {
         /// How.
         ended: Ended,
     },
+    /// A process and everything it started is frozen.
+    Frozen {
+        /// Its instance.
+        key: InstanceKey,
+        /// Which of the instance's processes.
+        incarnation: Incarnation,
+    },
+    /// A process could not be frozen; it runs.
+    FreezeFailed {
+        /// Its instance.
+        key: InstanceKey,
+        /// Which of the instance's processes.
+        incarnation: Incarnation,
+        /// Why, for people.
+        error: String,
+    },
+    /// A process that was to be thawed runs.
+    Thawed {
+        /// Its instance.
+        key: InstanceKey,
+        /// Which of the instance's processes.
+        incarnation: Incarnation,
+    },
+    /// A process could not be thawed.
+    ThawFailed {
+        /// Its instance.
+        key: InstanceKey,
+        /// Which of the instance's processes.
+        incarnation: Incarnation,
+        /// Why, for people.
+        error: String,
+    },
     /// A relay reported.
     Relay {
         /// Its instance.
@@ -91,6 +124,13 @@ pub enum Event {
         dropped: u64,
         /// From the first of the dropped lines to this report.
         dropped_over_ms: u64,
+    },
+    /// The host has measured what processes use.
+    Measured {
+        /// When.
+        at: Timestamp,
+        /// What each uses.
+        samples: Vec<Sample>,
     },
     /// Clients did something. Shared, so that the surface knows when it has been dealt with.
     Used {
@@ -130,9 +170,14 @@ impl Event {
             Event::Spawned { .. } => "spawned",
             Event::SpawnFailed { .. } => "spawn_failed",
             Event::Exited { .. } => "exited",
+            Event::Frozen { .. } => "frozen",
+            Event::FreezeFailed { .. } => "freeze_failed",
+            Event::Thawed { .. } => "thawed",
+            Event::ThawFailed { .. } => "thaw_failed",
             Event::Relay { .. } => "relay_reported",
             Event::Wanted { .. } => "wanted",
             Event::Stderr { .. } => "stderr",
+            Event::Measured { .. } => "measured",
             Event::Used { .. } => "used",
             Event::UserForgotten { .. } => "user_forgotten",
             Event::HeartbeatAnswered { .. } => "heartbeat_answered",

@@ -203,6 +203,9 @@ impl Control {
                     state,
                     None | Some(
                         State::Online { .. }
+                            | State::Freezing { .. }
+                            | State::Frozen { .. }
+                            | State::Thawing { .. }
                             | State::Failed { .. }
                             | State::PermanentlyFailed { .. }
                             | State::Restarting { .. }

@@ -1,11 +1,12 @@
 //! Instances, their servers, and the places for their processes.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{Control, Effect, Event, Installed};
-use crate::id::{Incarnation, InstallationId, InstanceKey};
+use crate::id::{Incarnation, InstallationId, InstanceKey, TeamId};
 use crate::instance::{self, Instance, Spec};
 use crate::log::{Level, LogLine};
 use crate::reconcile;
@@ -23,6 +24,7 @@ impl Control {
         event: Event,
         out: &mut Vec<Effect>,
     ) -> Verdict {
+        self.tally(&event);
         let (key, event) = match event {
             Event::Spawned { key, incarnation, pid } => {
                 (key, instance::Event::Spawned { incarnation, pid })
@@ -34,6 +36,18 @@ impl Control {
             Event::Exited { key, incarnation, ended } => {
                 self.flush_log(now, &key, out);
                 (key, instance::Event::Exited { incarnation, ended })
+            }
+            Event::Frozen { key, incarnation } => (key, instance::Event::Frozen { incarnation }),
+            Event::FreezeFailed { key, incarnation, error } => {
+                let msg = "process could not be frozen; it runs on and is not tried again";
+                let line = self.line(&key, Level::Warn, msg).with("operation", "freeze");
+                out.push(Effect::Log(line.with("error", error)));
+                (key, instance::Event::FreezeFailed { incarnation })
+            }
+            Event::Thawed { key, incarnation } => (key, instance::Event::Thawed { incarnation }),
+            Event::ThawFailed { key, incarnation, error } => {
+                self.errors += 1;
+                (key, instance::Event::ThawFailed { incarnation, error })
             }
             Event::Wanted { key } => (key, instance::Event::Wanted),
             Event::Relay { key, incarnation, report } => {
@@ -91,6 +105,7 @@ impl Control {
             | Event::Answered { .. }
             | Event::Persisted { .. }
             | Event::HeartbeatAnswered { .. }
+            | Event::Measured { .. }
             | Event::Used { .. }
             | Event::UserForgotten { .. }
             | Event::ShutdownRequested
@@ -145,6 +160,9 @@ impl Control {
         let (mut asked, before) = (Vec::new(), instance.status());
         let verdict = instance.handle(now, event, &mut asked);
         let is_other = verdict == Verdict::Moved || instance.status() != before;
+        if !instance.state().is_starting() {
+            self.places.settled(key);
+        }
         if !matches!(verdict, Verdict::Ignored(_)) {
             self.changed.insert(key.clone());
         }
@@ -175,6 +193,12 @@ impl Control {
                 incarnation,
                 grace_ms: limits::TERMINATE_GRACE_MS,
             }),
+            instance::Effect::Freeze { incarnation } => {
+                out.push(Effect::Freeze { key: key.clone(), incarnation });
+            }
+            instance::Effect::Thaw { incarnation } => {
+                out.push(Effect::Thaw { key: key.clone(), incarnation });
+            }
             instance::Effect::Connect { incarnation, remote } => {
                 out.push(Effect::Connect { key: key.clone(), incarnation, remote });
             }
@@ -209,6 +233,7 @@ impl Control {
                 }
             }
             instance::Effect::Removed => {
+                self.measuring.forget(key);
                 if let Some(gone) = self.instances.remove(key) {
                     self.last_incarnation =
                         self.last_incarnation.max(gone.lifecycle().incarnation());
@@ -325,7 +350,46 @@ impl Control {
             }
             self.watch_processes(now, &key, out);
         }
+        self.make_room(now, out);
         self.processes.fell_to(self.places.held(), self.places.capacity());
+    }
+
+    /// Where starts wait for a place, the longest frozen instances go dormant, unless as many
+    /// places are about to be given back anyway: no more of them than can be started at once. A team
+    /// that has all it may have makes room itself.
+    fn make_room(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        if self.ending.is_some() || !self.places.is_waited_for() {
+            return;
+        }
+        let mut leaving: BTreeMap<&TeamId, usize> = BTreeMap::new();
+        let mut frozen: Vec<(Timestamp, &InstanceKey)> = Vec::new();
+        for (key, instance) in &self.instances {
+            if instance.gives_place_back() {
+                *leaving.entry(&key.team).or_default() += 1;
+            }
+            frozen.extend(instance.frozen_at().map(|at| (at, key)));
+        }
+        frozen.sort();
+        let given: usize = leaving.values().sum();
+        let mut lacking = self.places.lacking().saturating_sub(given);
+        let most = self.places.free_starts().saturating_sub(given);
+        let mut go = Vec::new();
+        for (_, key) in frozen {
+            let given = leaving.entry(&key.team).or_default();
+            if *given < self.places.lacking_of(&key.team) {
+                *given += 1;
+            } else if lacking > 0 {
+                lacking -= 1;
+            } else {
+                continue;
+            }
+            go.push(key.clone());
+        }
+        go.truncate(most);
+        for key in go {
+            let verdict = self.feed(now, &key, instance::Event::RoomWanted, out);
+            self.note(verdict, "make room", out);
+        }
     }
 
     pub(super) fn tick_fleet(&mut self, now: Timestamp, out: &mut Vec<Effect>) -> bool {

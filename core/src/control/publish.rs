@@ -6,17 +6,23 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 use super::{Control, watermark};
-use crate::view::{InstanceStatus, LinkView, SatelliteHealth, SatelliteStatus, ServerView, View};
+use crate::view::{
+    InstanceStatus, LinkView, PlacesView, SatelliteHealth, SatelliteStatus, ServerView, View,
+};
 
 impl Control {
     pub(super) fn publish(&mut self) {
         let link = LinkView { configuration_fresh: self.configuration_fresh, ..self.link.view() };
         let outbox = self.outbox.view();
-        let health = self.health();
+        let places = self.places.view(self.settings.place_wait_ms);
+        let health = self.health(&places);
         let old = &*self.view;
         let same = self.changed.is_empty()
             && old.link == link
             && old.outbox == outbox
+            && Arc::ptr_eq(&old.figures, self.measuring.instances())
+            && Arc::ptr_eq(&old.calls, self.measuring.calls())
+            && old.places == places
             && old.health == health
             && old.error_count == self.errors
             && old.refused == self.refused
@@ -58,13 +64,16 @@ impl Control {
         view.link = link;
         view.health = health;
         view.outbox = outbox;
+        view.figures = Arc::clone(self.measuring.instances());
+        view.calls = Arc::clone(self.measuring.calls());
+        view.places = places;
         view.error_count = self.errors;
         view.refused = self.refused.clone();
         view.draining = self.ending.is_some();
         self.view = Arc::new(view);
     }
 
-    fn health(&self) -> SatelliteHealth {
+    fn health(&self, places: &PlacesView) -> SatelliteHealth {
         let mut reasons = BTreeSet::new();
         let failed = self.instances.values().filter(|instance| {
             matches!(instance.status(), InstanceStatus::Error | InstanceStatus::PermanentlyFailed)
@@ -81,11 +90,21 @@ impl Control {
             };
             reasons.insert(format!("the event outbox is half full{dropped}"));
         }
-        let (held, capacity) = (self.places.held(), self.places.capacity());
-        if self.places.waiting() > 0 {
-            reasons.insert(format!("all {held} process places are taken"));
+        let PlacesView { held, capacity, waiting, .. } = *places;
+        if held >= capacity && waiting > 0 {
+            reasons
+                .insert(format!("all {held} process places are taken, and {waiting} starts wait"));
         } else if watermark::is_near(held, capacity) {
             reasons.insert(format!("{held} of {capacity} process places are taken"));
+        }
+        reasons.extend(self.measuring.warnings());
+        if let Some(quota) = places.team_quota.filter(|_| !places.full_teams.is_empty()) {
+            let (teams, waiting) =
+                (places.full_teams.len(), places.full_teams.values().sum::<usize>());
+            reasons.insert(format!(
+                "{teams} of the teams have taken the {quota} process places that a team may, and \
+                 {waiting} of their starts wait"
+            ));
         }
         if self.identity.is_some() && !self.link.is_reachable() {
             reasons.insert(String::from("the Backend does not answer"));

@@ -3,9 +3,12 @@
 mod applying;
 mod commands;
 mod configuring;
+mod frost;
+mod measuring;
 mod ordering;
 mod remembering;
 mod remotes;
+mod turns;
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -49,6 +52,8 @@ struct World {
     renewed: Vec<(InstanceKey, Incarnation)>,
     relisted: Vec<(InstanceKey, Incarnation)>,
     untrusted: Vec<InstanceKey>,
+    /// Whether each was to be frozen or thawed, in order.
+    frost: Vec<(bool, InstanceKey, Incarnation)>,
     forgotten: Vec<(u64, UserId, Option<TeamId>)>,
     logs: Vec<LogLine>,
 }
@@ -83,6 +88,7 @@ impl World {
             renewed: Vec::new(),
             relisted: Vec::new(),
             untrusted: Vec::new(),
+            frost: Vec::new(),
             forgotten: Vec::new(),
             logs: Vec::new(),
         };
@@ -132,6 +138,8 @@ impl World {
                 Effect::Disconnect { key, incarnation } => {
                     self.disconnected.push((key, incarnation));
                 }
+                Effect::Freeze { key, incarnation } => self.frost.push((true, key, incarnation)),
+                Effect::Thaw { key, incarnation } => self.frost.push((false, key, incarnation)),
                 Effect::Reconnect { key, incarnation } => self.renewed.push((key, incarnation)),
                 Effect::Relist { key, incarnation } => self.relisted.push((key, incarnation)),
             }

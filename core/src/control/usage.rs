@@ -26,6 +26,7 @@ impl Control {
         lost: u64,
         out: &mut Vec<Effect>,
     ) -> Verdict {
+        self.measuring.called(reports);
         for report in reports {
             let waiting = self.outbox.view();
             let has_room = waiting.waiting.saturating_mul(2) < waiting.capacity;

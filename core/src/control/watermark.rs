@@ -67,6 +67,10 @@ impl Control {
                 resource_type: ResourceType::Processes,
                 current_value: held as f64,
                 limit_value: capacity as f64,
+                installation_id: None,
+                user_id: None,
+                percent: None,
+                message: None,
             };
             self.emit(now, EventData::LimitExceeded(exceeded), out);
         }

@@ -11,11 +11,12 @@ use super::HostSample;
 use crate::id::{InstanceId, TeamId};
 use crate::limits::{HEARTBEAT_NORMALIZED_FROM_INSTANCES, HEARTBEAT_TOOL_NAMES_MAX};
 use crate::time::{IsoTime, SECOND, Timestamp};
+use crate::view::figures::Figures;
 use crate::view::{InstanceStatus, InstanceView, ProcessStatus, ServerStatus, Transport, View};
 use crate::wire::capability;
 use crate::wire::heartbeat::{
     Heartbeat, InstanceSnapshot, McpStatusSnapshot, McpSummary, PerformanceMetrics, ProcessInfo,
-    ProxyStatus, ServerStatusCounts, StdioProcessMetric, SystemMetrics, ToolName,
+    ProcessResources, ProxyStatus, ServerStatusCounts, StdioProcessMetric, SystemMetrics, ToolName,
 };
 
 /// The version of this satellite, as it tells its Backend.
@@ -107,9 +108,25 @@ fn stdio_processes(view: &View, now: Timestamp) -> BTreeMap<TeamId, Vec<StdioPro
             error_count: instance.error_count,
             health_status: instance.health,
             last_activity: IsoTime(instance.last_activity),
+            resources: view.figures.get(&instance.key).and_then(resources),
         });
     }
     by_team
+}
+
+/// What its process was last measured to use.
+fn resources(figures: &Figures) -> Option<ProcessResources> {
+    let measured = figures.measured.as_ref()?;
+    let usage = &measured.usage;
+    Some(ProcessResources {
+        cpu_ms: usage.cpu_us / 1_000,
+        cpu_percent: measured.cpu_percent,
+        memory_bytes: usage.memory_bytes,
+        processes: usage.processes,
+        throttled_ms: usage.throttled_us / 1_000,
+        throttled_periods: usage.throttled_periods,
+        near_limits: measured.near.iter().copied().collect(),
+    })
 }
 
 /// What runs, without descriptions and schemas.

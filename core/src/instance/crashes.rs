@@ -49,6 +49,15 @@ impl Crashes {
         Answer::Restart { attempt: attempt as u32, delay_ms }
     }
 
+    /// It has waited so long for its turn to start. That is no time in which it could have lived, so
+    /// the crashes before are as recent as they were: where there is a queue, what crashes again and
+    /// again would be started for ever otherwise.
+    pub(super) fn waited(&mut self, milliseconds: u64) {
+        for time in &mut self.times {
+            *time = time.after(milliseconds);
+        }
+    }
+
     /// Forgets the window: somebody mended something.
     pub(super) fn forget(&mut self) {
         self.times.clear();
@@ -82,6 +91,19 @@ mod tests {
             assert!((base..=base + base / 4).contains(&delay_ms));
         }
         assert_eq!(crashes.record(Timestamp(4 * MINUTE), SECOND, &mut random), Answer::GiveUp);
+    }
+
+    #[test]
+    fn waiting_for_a_turn_makes_no_crash_older() {
+        let (mut crashes, mut random) = (Crashes::default(), Random::new(1));
+        for number in 0..3u64 {
+            let answer = crashes.record(Timestamp(number * 10 * MINUTE), SECOND, &mut random);
+            assert!(
+                matches!(answer, Answer::Restart { attempt, .. } if u64::from(attempt) == number + 1)
+            );
+            crashes.waited(9 * MINUTE);
+        }
+        assert_eq!(crashes.record(Timestamp(30 * MINUTE), SECOND, &mut random), Answer::GiveUp);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use alloc::string::String;
 use super::Effect;
 use super::crashes::Answer;
 use super::lifecycle::{Context, Lifecycle};
+use super::spec::Launch;
 use super::state::{Process, Purpose, State, Then};
 use crate::process::{Ended, SpawnFailure};
 use crate::view::HealthStatus;
@@ -86,6 +87,15 @@ impl Lifecycle {
         }
     }
 
+    /// The state in which the process that has ended is followed by another. Its place is its own
+    /// still, but there may be too many starts under way.
+    fn again(&mut self, purpose: Purpose, cx: &mut Context<'_>) -> State {
+        match &self.spec.launch {
+            Ok(Launch::Process(_)) => State::Waiting { since: cx.now, purpose, has_place: true },
+            Ok(Launch::Remote(_)) | Err(_) => self.connecting(purpose, cx),
+        }
+    }
+
     pub(super) fn ended(
         &mut self,
         process: &Process,
@@ -99,7 +109,7 @@ impl Lifecycle {
                 if !matches!(purpose, Purpose::Wake { .. }) {
                     cx.out.push(Effect::Emit(self.stopped_event(process, "restart")));
                 }
-                self.connecting(*purpose, cx)
+                self.again(*purpose, cx)
             }
             Then::Sleep => {
                 cx.out.push(Effect::Emit(self.dormant_event(process, cx.now)));

@@ -34,6 +34,12 @@ impl Lifecycle {
         Some(last.after(PING_INTERVAL_MS))
     }
 
+    /// Whether an answer to a ping is awaited, or the last one had none: a process that stood still
+    /// could not show that it is well, nor be found out.
+    pub(super) fn owes_sign_of_life(&self) -> bool {
+        self.pings.is_open || self.pings.unanswered > 0
+    }
+
     /// A ping goes out.
     pub(super) fn pings(&mut self, now: Timestamp) {
         self.pings.asked = Some(now);

@@ -58,6 +58,10 @@ pub struct Lifecycle {
     pub(super) crashes: Crashes,
     pub(super) pings: Pings,
     pub(super) incarnation: Incarnation,
+    /// When a call last asked for it while it waited for its turn to start.
+    pub(super) wanted_at: Timestamp,
+    /// The last of its processes that could not be frozen.
+    pub(super) unfreezable: Option<Incarnation>,
     /// The command that asked for the next process.
     pub(super) commanded_by: Option<CommandId>,
     /// Totals of the processes before the present one.
@@ -81,6 +85,9 @@ pub struct Failure {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timing {
     pub(super) grace_ms: u64,
+    pub(super) place_wait_ms: u64,
+    /// Idle time after which a process is frozen, where that can be done and is wanted.
+    pub(super) freeze_after_ms: Option<u64>,
     pub(super) stderr_lines_per_second: u32,
 }
 
@@ -110,6 +117,8 @@ impl Lifecycle {
             crashes: Crashes::default(),
             pings: Pings::default(),
             incarnation: Incarnation::default(),
+            wanted_at: Timestamp::default(),
+            unfreezable: None,
             commanded_by: None,
             past: Activity::default(),
             present: Activity::default(),
@@ -157,7 +166,7 @@ impl Lifecycle {
         if let Ok(Launch::Remote(_)) = &self.spec.launch {
             return self.connect(purpose, cx);
         }
-        State::Waiting { since: cx.now, purpose }
+        State::Waiting { since: cx.now, purpose, has_place: false }
     }
 
     /// The state in which another process is started in the place of the last one, or in which it
@@ -222,6 +231,23 @@ impl Lifecycle {
         Some(used.max(since.after(self.timing.grace_ms)))
     }
 
+    /// When whoever wanted it awake has given up waiting for its turn to start, which began at
+    /// `since`. What is started for other reasons waits as long as it takes.
+    pub(super) fn unwanted_at(&self, since: Timestamp, purpose: &Purpose) -> Option<Timestamp> {
+        let is_wake = matches!(purpose, Purpose::Wake { .. });
+        is_wake.then(|| self.wanted_at.max(since).after(self.timing.place_wait_ms))
+    }
+
+    /// When an online process is to be frozen: unused for that long, and past its grace.
+    pub(super) fn freeze_at(&self, since: Timestamp) -> Option<Timestamp> {
+        let is_asked = self.present.in_flight > 0 || self.owes_sign_of_life();
+        if is_asked || self.unfreezable == Some(self.incarnation) {
+            return None;
+        }
+        let unused = self.last_activity.max(since).after(self.timing.freeze_after_ms?);
+        Some(unused.max(since.after(self.timing.grace_ms)))
+    }
+
     pub(super) fn deadline(&self, state: &State) -> Option<Deadline> {
         // Once it has been told to end there is nothing more to do about closed pipes.
         let alive = state.process().filter(|_| !matches!(state, State::Stopping { .. }));
@@ -229,17 +255,30 @@ impl Lifecycle {
         let lost = lost.map(|at| Deadline::new(at, "pipes closed"));
         let own = match state {
             State::Provisioned => Some(Deadline::new(self.last_activity, "first start")),
+            State::Waiting { since, purpose, .. } => {
+                self.unwanted_at(*since, purpose).map(|at| Deadline::new(at, "place"))
+            }
             State::Connecting { until, .. } => Some(Deadline::new(*until, "handshake")),
             State::Discovering { until, .. } => Some(Deadline::new(*until, "discovery")),
             // While its pipes are closed it is neither put to sleep nor spoken to.
-            State::Online { process, since } if process.lost_until.is_none() => Deadline::earlier(
+            State::Online { process, since } if process.lost_until.is_none() => [
                 self.idle_at(*since).map(|at| Deadline::new(at, "idle")),
+                self.freeze_at(*since).map(|at| Deadline::new(at, "freeze")),
                 self.ping_at(*since).map(|at| Deadline::new(at, "ping")),
-            ),
+            ]
+            .into_iter()
+            .fold(None, Deadline::earlier),
+            State::Freezing { process, since } | State::Frozen { process, since, .. }
+                if process.lost_until.is_none() =>
+            {
+                self.idle_at(*since).map(|at| Deadline::new(at, "idle"))
+            }
+            State::Thawing { until, .. } => Some(Deadline::new(*until, "thaw")),
             State::Restarting { until, .. } => Some(Deadline::new(*until, "restart")),
             State::Remote(remote) => self.remote_deadline(remote),
             State::Online { .. }
-            | State::Waiting { .. }
+            | State::Freezing { .. }
+            | State::Frozen { .. }
             | State::Stopping { .. }
             | State::Dormant { .. }
             | State::Stopped { .. }

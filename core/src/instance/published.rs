@@ -28,7 +28,7 @@ impl Instance {
             incarnation: process.incarnation,
             pid: process.pid,
             status: match self.state() {
-                State::Online { .. } => ProcessStatus::Running,
+                state if state.online_since().is_some() => ProcessStatus::Running,
                 State::Stopping { .. } => ProcessStatus::Terminating,
                 _ => ProcessStatus::Starting,
             },
@@ -49,6 +49,10 @@ impl Instance {
             process,
             dormant_since: match self.state() {
                 State::Dormant { since } => Some(*since),
+                _ => None,
+            },
+            waits_since: match self.state() {
+                State::Waiting { since, .. } => Some(*since),
                 _ => None,
             },
             ready: match self.state() {

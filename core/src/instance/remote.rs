@@ -17,6 +17,7 @@ mod linked;
 
 use serde::{Deserialize, Serialize};
 
+use super::Event;
 use super::state::{Purpose, Then};
 use crate::id::Incarnation;
 use crate::remote::Fault;
@@ -157,6 +158,25 @@ impl Remote {
             Remote::Down { fault: Fault::AuthorisationNeeded, .. } | Remote::Disconnecting { .. }
         );
         is_open && link.is_greeted && !link.is_closed
+    }
+
+    /// What an event tells besides, of which nothing was said before: who was greeted was reached,
+    /// and who told its lists was greeted. So no step of a way up is skipped, whatever was left out
+    /// of the reports because a failure came between.
+    pub(super) fn implied_by(&self, event: &Event) -> Option<Event> {
+        let Link { incarnation, is_closed, .. } = *self.link();
+        if event.incarnation() != Some(incarnation) || is_closed {
+            return None;
+        }
+        match (self, event) {
+            (Remote::Down { .. }, Event::Initialized { .. }) => {
+                Some(Event::Reached { incarnation, discovers: true })
+            }
+            (Remote::Connecting { .. }, Event::Listed { .. }) => {
+                Some(Event::Initialized { incarnation })
+            }
+            _ => None,
+        }
     }
 
     /// Whether it is being found out how the server is.

@@ -4,6 +4,7 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
+use super::Event;
 use super::remote::Remote;
 use crate::id::Incarnation;
 use crate::time::Timestamp;
@@ -16,12 +17,14 @@ use crate::wire::event::RestartReason;
 pub enum State {
     /// Configured; nothing has been asked for.
     Provisioned,
-    /// Has asked for a place among the satellite's processes.
+    /// Has asked for a place among the satellite's processes, or for its turn to start in its own.
     Waiting {
         /// Since when.
         since: Timestamp,
         /// What for.
         purpose: Purpose,
+        /// Whether it follows a process of its own and has that one's place.
+        has_place: bool,
     },
     /// Its process is being started and greeted.
     Connecting {
@@ -47,6 +50,31 @@ pub enum State {
         process: Process,
         /// Since when.
         since: Timestamp,
+    },
+    /// Serving nobody for a while: its process is being frozen.
+    Freezing {
+        /// The process.
+        process: Process,
+        /// Since when it is online.
+        since: Timestamp,
+    },
+    /// Asleep with its process frozen; what it offers is known.
+    Frozen {
+        /// The process.
+        process: Process,
+        /// Since when it is online.
+        since: Timestamp,
+        /// Since when it is frozen.
+        frozen_at: Timestamp,
+    },
+    /// Wanted, and its process is being thawed.
+    Thawing {
+        /// The process.
+        process: Process,
+        /// Since when it is online.
+        since: Timestamp,
+        /// When the attempt is given up.
+        until: Timestamp,
     },
     /// Its process has been told to end.
     Stopping {
@@ -188,6 +216,9 @@ impl State {
             State::Connecting { .. } => "connecting",
             State::Discovering { .. } => "discovering",
             State::Online { .. } => "online",
+            State::Freezing { .. } => "freezing",
+            State::Frozen { .. } => "frozen",
+            State::Thawing { .. } => "thawing",
             State::Stopping { .. } => "stopping",
             State::Dormant { .. } => "dormant",
             State::Restarting { .. } => "restarting",
@@ -199,12 +230,21 @@ impl State {
         }
     }
 
+    /// What an event tells besides, of which nothing was said before.
+    pub(super) fn implied_by(&self, event: &Event) -> Option<Event> {
+        match self {
+            State::Remote(remote) => remote.implied_by(event),
+            _ => None,
+        }
+    }
+
     /// The status the outside sees. Sleeping and waking are not visible: the tools stay on offer.
     pub fn status(&self) -> InstanceStatus {
         match self {
             State::Provisioned => InstanceStatus::Provisioning,
-            State::Waiting { purpose, .. } => match purpose {
+            State::Waiting { purpose, has_place, .. } => match purpose {
                 Purpose::First => InstanceStatus::Provisioning,
+                Purpose::Commanded if *has_place => InstanceStatus::Restarting,
                 Purpose::Commanded => InstanceStatus::CommandReceived,
                 Purpose::Recovery { .. } => InstanceStatus::Restarting,
                 Purpose::Revival => InstanceStatus::Offline,
@@ -213,6 +253,9 @@ impl State {
             State::Connecting { purpose: Purpose::Wake { .. }, .. }
             | State::Discovering { purpose: Purpose::Wake { .. }, .. }
             | State::Online { .. }
+            | State::Freezing { .. }
+            | State::Frozen { .. }
+            | State::Thawing { .. }
             | State::Dormant { .. } => InstanceStatus::Online,
             State::Connecting { .. } => InstanceStatus::Connecting,
             State::Discovering { .. } => InstanceStatus::DiscoveringTools,
@@ -239,6 +282,9 @@ impl State {
             State::Connecting { process, .. }
             | State::Discovering { process, .. }
             | State::Online { process, .. }
+            | State::Freezing { process, .. }
+            | State::Frozen { process, .. }
+            | State::Thawing { process, .. }
             | State::Stopping { process, .. } => Some(process),
             State::Provisioned
             | State::Waiting { .. }
@@ -260,8 +306,24 @@ impl State {
         }
     }
 
-    /// Whether it serves.
+    /// Whether a process of its own is being started, greeted, or asked what it offers.
+    pub fn is_starting(&self) -> bool {
+        matches!(self, State::Connecting { .. } | State::Discovering { .. })
+    }
+
+    /// Whether it serves, if need be after it has been thawed.
     pub fn is_online(&self) -> bool {
-        matches!(self, State::Online { .. } | State::Remote(Remote::Online { .. }))
+        matches!(self, State::Remote(Remote::Online { .. })) || self.online_since().is_some()
+    }
+
+    /// Since when its process serves. A frozen one does: it only has to be thawed.
+    pub fn online_since(&self) -> Option<Timestamp> {
+        match self {
+            State::Online { since, .. }
+            | State::Freezing { since, .. }
+            | State::Frozen { since, .. }
+            | State::Thawing { since, .. } => Some(*since),
+            _ => None,
+        }
     }
 }

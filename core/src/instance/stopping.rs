@@ -41,6 +41,10 @@ pub(super) fn stopping(
         | Event::Unusable { incarnation, .. }
         | Event::PipesClosed { incarnation, .. }
         | Event::Probed { incarnation, .. }
+        | Event::Frozen { incarnation }
+        | Event::FreezeFailed { incarnation }
+        | Event::Thawed { incarnation }
+        | Event::ThawFailed { incarnation, .. }
             if ours(incarnation) =>
         {
             cx.ignored("already ending")

@@ -3,12 +3,14 @@
 mod configured;
 mod crash_window;
 mod ending;
+mod frost;
 mod health;
 mod idle;
 mod remote;
 mod story;
 mod story_elsewhere;
 mod strangers;
+mod turn;
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
@@ -115,6 +117,8 @@ impl Life {
             Effect::Release => String::from("release"),
             Effect::Spawn { incarnation, .. } => alloc::format!("spawn {}", incarnation.0),
             Effect::Terminate { incarnation } => alloc::format!("terminate {}", incarnation.0),
+            Effect::Freeze { incarnation } => alloc::format!("freeze {}", incarnation.0),
+            Effect::Thaw { incarnation } => alloc::format!("thaw {}", incarnation.0),
             Effect::Connect { incarnation, .. } => alloc::format!("connect {}", incarnation.0),
             Effect::Disconnect { incarnation } => alloc::format!("disconnect {}", incarnation.0),
             Effect::Reconnect { incarnation } => alloc::format!("reconnect {}", incarnation.0),
@@ -230,7 +234,9 @@ fn a_call_while_it_falls_asleep_starts_it_again() {
     life.idle();
     assert_eq!(life.event(Event::Wanted), Verdict::Handled);
     life.exit();
-    assert_eq!(life.words(), ["stopping->connecting", "spawn 2"]);
+    assert_eq!(life.words(), ["stopping->waiting", "claim"]);
+    life.event(Event::Placed);
+    assert_eq!(life.words(), ["waiting->connecting", "spawn 2"]);
 }
 
 #[test]
@@ -317,6 +323,7 @@ fn a_commanded_process_knows_its_command_and_the_next_one_does_not() {
     let mut life = Life::online();
     life.event(Event::RestartRequested(Restart::Commanded("cmd_7".into())));
     life.exit();
+    life.event(Event::Placed);
     let command = |life: &Life| {
         life.last.iter().find_map(|effect| match effect {
             Effect::Spawn { process, .. } => {

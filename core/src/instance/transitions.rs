@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use statig::Outcome;
 use statig::blocking::{self, IntoStateMachine};
 
+use super::frost::{freezing, frozen, thawing};
 use super::lifecycle::{Context, LOST_MS, Lifecycle};
 use super::remote;
 use super::spec::Launch;
@@ -86,10 +87,22 @@ impl blocking::State<Lifecycle> for State {
                 },
                 _ => Outcome::Super,
             },
-            State::Waiting { purpose, .. } => match event {
+            State::Waiting { since, purpose, .. } => match event {
                 Event::Placed => {
+                    life.crashes.waited(cx.now.since(*since));
                     let to = life.connecting(*purpose, cx);
                     cx.moved(to)
+                }
+                Event::Wanted => {
+                    life.wanted_at = cx.now;
+                    cx.handled()
+                }
+                Event::Tick if life.unwanted_at(*since, purpose).is_some_and(|at| at <= cx.now) => {
+                    let asleep_since = match purpose {
+                        Purpose::Wake { asleep_since, .. } => *asleep_since,
+                        _ => *since,
+                    };
+                    cx.moved(State::Dormant { since: asleep_since })
                 }
                 _ => Outcome::Super,
             },
@@ -112,6 +125,12 @@ impl blocking::State<Lifecycle> for State {
                 }
                 Event::Tick
                     if process.lost_until.is_none()
+                        && life.freeze_at(*since).is_some_and(|at| at <= cx.now) =>
+                {
+                    cx.moved(State::Freezing { process: *process, since: *since })
+                }
+                Event::Tick
+                    if process.lost_until.is_none()
                         && life.ping_at(*since).is_some_and(|at| at <= cx.now) =>
                 {
                     life.pings(cx.now);
@@ -120,11 +139,16 @@ impl blocking::State<Lifecycle> for State {
                 }
                 _ => Outcome::Super,
             },
+            State::Freezing { process, since } => freezing(process, *since, life, event, cx),
+            State::Frozen { process, since, .. } => frozen(process, *since, life, event, cx),
+            State::Thawing { process, since, until } => {
+                thawing(process, *since, *until, life, event, cx)
+            }
             State::Stopping { process, then } => stopping(process, then, life, event, cx),
             State::Dormant { since } => match event {
                 Event::Wanted => {
                     let purpose = Purpose::Wake { asleep_since: *since, wanted_at: cx.now };
-                    cx.moved(State::Waiting { since: cx.now, purpose })
+                    cx.moved(State::Waiting { since: cx.now, purpose, has_place: false })
                 }
                 _ => Outcome::Super,
             },
@@ -139,7 +163,7 @@ impl blocking::State<Lifecycle> for State {
                 Event::Tick if *until <= cx.now => {
                     let (attempt, old_pid, reason) = (*attempt, *old_pid, *reason);
                     let purpose = Purpose::Recovery { attempt, old_pid, reason };
-                    cx.moved(State::Waiting { since: cx.now, purpose })
+                    cx.moved(State::Waiting { since: cx.now, purpose, has_place: false })
                 }
                 _ => Outcome::Super,
             },
@@ -167,6 +191,12 @@ impl blocking::State<Lifecycle> for State {
                     cx.out.push(Effect::Spawn { incarnation, process: spec });
                 }
             }
+            State::Freezing { process, .. } => {
+                cx.out.push(Effect::Freeze { incarnation: process.incarnation });
+            }
+            State::Thawing { process, .. } => {
+                cx.out.push(Effect::Thaw { incarnation: process.incarnation });
+            }
             State::Stopping { process, .. } => {
                 cx.out.push(Effect::Terminate { incarnation: process.incarnation });
             }
@@ -178,6 +208,7 @@ impl blocking::State<Lifecycle> for State {
             State::Provisioned
             | State::Discovering { .. }
             | State::Online { .. }
+            | State::Frozen { .. }
             | State::Dormant { .. }
             | State::Stopped { .. }
             | State::Failed { .. }
@@ -197,7 +228,10 @@ impl blocking::State<Lifecycle> for State {
             }
             State::Connecting { process, .. }
             | State::Discovering { process, .. }
-            | State::Online { process, .. } => Superstate::Alive { process },
+            | State::Online { process, .. }
+            | State::Freezing { process, .. }
+            | State::Frozen { process, .. }
+            | State::Thawing { process, .. } => Superstate::Alive { process },
             State::Stopping { .. } | State::Remote(_) | State::Removed => Superstate::Root,
         })
     }
@@ -402,6 +436,10 @@ fn root(life: &mut Lifecycle, event: &Event, cx: &mut Context<'_>) -> Outcome<St
         | Event::Used { incarnation, .. }
         | Event::Reached { incarnation, .. }
         | Event::Failed { incarnation, .. }
+        | Event::Frozen { incarnation }
+        | Event::FreezeFailed { incarnation }
+        | Event::Thawed { incarnation }
+        | Event::ThawFailed { incarnation, .. }
         | Event::Exited { incarnation, .. } => {
             if *incarnation < life.incarnation {
                 cx.ignored("late")
@@ -410,6 +448,7 @@ fn root(life: &mut Lifecycle, event: &Event, cx: &mut Context<'_>) -> Outcome<St
             }
         }
         Event::CheckRequested => cx.ignored("nobody is spoken to"),
+        Event::RoomWanted => cx.ignored("it is not frozen"),
         Event::Wanted
         | Event::RestartRequested(_)
         | Event::KillRequested

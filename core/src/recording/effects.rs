@@ -28,6 +28,8 @@ impl Handles {
                 remote: self.remote(remote),
             },
             Effect::Terminate { key: _, incarnation: _, grace_ms: _ }
+            | Effect::Freeze { key: _, incarnation: _ }
+            | Effect::Thaw { key: _, incarnation: _ }
             | Effect::Disconnect { key: _, incarnation: _ }
             | Effect::Reconnect { key: _, incarnation: _ }
             | Effect::Relist { key: _, incarnation: _ }

@@ -29,9 +29,14 @@ impl Handles {
             | Event::Spawned { key: _, incarnation: _, pid: _ }
             | Event::SpawnFailed { key: _, incarnation: _, failure: _ }
             | Event::Exited { key: _, incarnation: _, ended: _ }
+            | Event::Frozen { key: _, incarnation: _ }
+            | Event::FreezeFailed { key: _, incarnation: _, error: _ }
+            | Event::Thawed { key: _, incarnation: _ }
+            | Event::ThawFailed { key: _, incarnation: _, error: _ }
             | Event::Relay { key: _, incarnation: _, report: _ }
             | Event::Wanted { key: _ }
             | Event::Stderr { key: _, incarnation: _, lines: _, dropped: _, dropped_over_ms: _ }
+            | Event::Measured { at: _, samples: _ }
             | Event::Used { reports: _, lost: _ }
             | Event::UserForgotten { request: _, identities: _, sessions: _ }
             | Event::ShutdownRequested

@@ -10,9 +10,11 @@ use serde_json::value::RawValue;
 use super::denial::{Denial, DenialKind, Presentation};
 use super::dispatch::Form;
 use super::protocol::{raw, tool_error};
+use crate::id::TeamId;
 use crate::json::{self, CODE_INVALID_PARAMS, CODE_INVALID_REQUEST, CODE_METHOD_NOT_FOUND};
 use crate::relay::{CallOutcome, Rejection};
 use crate::remote::Fault;
+use crate::view::{PlacesView, WaitsFor};
 
 /// The server is gone or out of reach; clients know the code as `ConnectionClosed`.
 pub const CODE_UNAVAILABLE: i64 = -32_000;
@@ -197,6 +199,34 @@ pub fn not_ready(server: &str, status: &str, message: Option<&str>, waited_ms: u
         text.push_str(" Last error: ");
         text.push_str(message);
     }
+    Denial::new(DenialKind::InstanceUnready, text)
+}
+
+/// The refusal of a call whose server's turn to start did not come in time.
+pub fn no_place(server: &str, team: &TeamId, places: &PlacesView, waited_ms: u64) -> Denial {
+    let (held, starting) = (places.held, places.starting);
+    let (limit, how) = match places.waits_for(team) {
+        WaitsFor::TeamPlace => (
+            format!(
+                "its team has the {} servers running that a team may have at once",
+                places.team_quota.unwrap_or_default()
+            ),
+            "an administrator can raise it with SATELLITE_TEAM_INSTANCES",
+        ),
+        WaitsFor::Place => (
+            format!("all {held} places of the satellite for running servers are taken"),
+            "an administrator can raise it with SATELLITE_INSTANCES",
+        ),
+        WaitsFor::OtherStarts => (
+            format!("{starting} other servers are being started, and more may not be at once"),
+            "an administrator can raise it with SATELLITE_STARTS",
+        ),
+    };
+    let text = format!(
+        "The server {server} was not started: its turn did not come within {} s, because {limit}. \
+         Try again in a moment, when others have gone to sleep; if this limit is too low, {how}.",
+        waited_ms / 1_000
+    );
     Denial::new(DenialKind::InstanceUnready, text)
 }
 

@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::Limit;
 use crate::id::{InstallationId, TeamId};
 use crate::isolation::Level;
 use crate::time::IsoTime;
@@ -211,6 +212,34 @@ pub struct StdioProcessMetric {
     pub health_status: HealthStatus,
     /// When it was last used.
     pub last_activity: IsoTime,
+    /// What it uses (addition).
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::known"
+    )]
+    pub resources: Option<ProcessResources>,
+}
+
+/// What a process, with everything it started, uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessResources {
+    /// Processor time since it started, in milliseconds.
+    pub cpu_ms: u64,
+    /// The share of one processor, in hundredths, over the last half minute that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<u64>,
+    /// Memory in bytes, without what can be taken back.
+    pub memory_bytes: u64,
+    /// Processes and threads.
+    pub processes: u64,
+    /// How long its limit held it back, in milliseconds.
+    pub throttled_ms: u64,
+    /// Periods in which its limit held it back.
+    pub throttled_periods: u64,
+    /// The limits that it is near.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub near_limits: Vec<Limit>,
 }
 
 /// The reply to a heartbeat.

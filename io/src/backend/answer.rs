@@ -14,6 +14,9 @@ use serde::de::DeserializeOwned;
 
 use super::store::StoreError;
 
+/// After how many seconds a client may ask again, while the database is away.
+const AWAY_SECONDS: u64 = 5;
+
 /// What a handler gives.
 pub(super) type Answer = Result<Response, Failure>;
 
@@ -55,6 +58,11 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::Missing(what) => Failure::not_found(what),
             StoreError::Conflict(why) => Failure::new(StatusCode::CONFLICT, ErrorBody::new(why)),
+            StoreError::Away(why) => {
+                tracing::error!(error = why, operation = "backend_store", "The database is away");
+                let body = ErrorBody::new("The database is away; try again later");
+                Failure::new(StatusCode::SERVICE_UNAVAILABLE, body).retry_after(AWAY_SECONDS)
+            }
             StoreError::Failed(why) => {
                 // The cause is for the log: it may name files and queries.
                 tracing::error!(error = why, operation = "backend_store", "The database failed");

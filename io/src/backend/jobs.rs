@@ -4,22 +4,41 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use satellite_core::backend::{retention, status};
+use satellite_core::id::SatelliteId;
 use satellite_core::time::{DAY, Timestamp};
 use satellite_core::wire::registration::SatelliteType;
 
 use super::open::Backend;
 use super::store::records::Retention;
-use super::store::{Store, StoreError};
+use super::store::{AnyStore, Store, StoreError};
 
 /// How often satellites are checked for silence and commands for their end.
 const CHECK: Duration = Duration::from_secs(15);
+/// How long after losing the way to hear other Backends another is sought. Held polls end by
+/// themselves meanwhile.
+const DEAF: Duration = Duration::from_secs(1);
 /// How long events, usage and other history are kept.
 const HISTORY_MS: u64 = 30 * DAY;
 
 /// Runs the jobs for as long as it is polled. A failure is logged; the next round tries again.
 pub async fn run_jobs(backend: Arc<Backend>) {
     // Authorisation servers may be slow; nothing else waits for them.
-    tokio::join!(look_after_storage(&backend), renew_tokens(&backend));
+    tokio::join!(look_after_storage(&backend), renew_tokens(&backend), hear_others(&backend));
+}
+
+/// Wakes the polls that are held here for what other Backends on the same database did.
+async fn hear_others(backend: &Backend) {
+    let AnyStore::Postgres(store) = &backend.store else { return };
+    loop {
+        let heard = store.listen(|satellite| match satellite {
+            Some(id) => backend.waiting.wake(&SatelliteId::from(id)),
+            None => backend.waiting.wake_all(),
+        });
+        if let Err(error) = heard.await {
+            tracing::warn!(%error, operation = "backend_listen", "Other Backends are not heard");
+        }
+        tokio::time::sleep(DEAF).await;
+    }
 }
 
 async fn renew_tokens(backend: &Arc<Backend>) {

@@ -8,15 +8,16 @@ use satellite_core::backend::sha256_hex;
 use satellite_core::secret::Secret;
 
 use super::oauth::{Oauth, OauthSettings};
-use super::store::{AnyStore, Executor, Model, Sqlite, Store, StoreError};
+use super::store::{AnyStore, Executor, Model, Postgres, Sqlite, Store, StoreError};
 use super::waiting::Waiting;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 
 /// What a Backend needs to know before it starts.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BackendSettings {
-    /// `sqlite:PATH`, `sqlite::memory:` or `model:` (in memory, without a database).
+    /// `postgres://USER:PASSWORD@HOST/DATABASE`, `sqlite:PATH`, `sqlite::memory:` or `model:` (in
+    /// memory, without a database).
     pub database_url: String,
     /// The key that signs registration tokens, at least 32 bytes; none: one is made at the first
     /// start and kept in the database.
@@ -27,6 +28,15 @@ pub struct BackendSettings {
     pub public_url: String,
     /// What connecting users to remotes needs; none: nobody can connect.
     pub oauth: Option<OauthSettings>,
+}
+
+impl fmt::Debug for BackendSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The database's URL may hold a password.
+        f.debug_struct("BackendSettings")
+            .field("public_url", &self.public_url)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A Backend: its storage, its clock, its secrets.
@@ -75,13 +85,16 @@ impl Backend {
         let store = match settings.database_url.as_str() {
             "model:" => AnyStore::Model(Model::new()),
             "sqlite::memory:" => AnyStore::Sqlite(Sqlite::in_memory(executor)?),
+            url if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+                AnyStore::Postgres(Postgres::open(url).await?)
+            }
             url => {
                 let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
                 let path = path.filter(|path| !path.is_empty()).ok_or_else(|| {
                     // A database URL may hold a password: only its scheme is repeated.
                     let scheme = url.split(':').next().unwrap_or_default();
                     StoreError::Failed(format!(
-                        "the scheme {scheme} is not known; give sqlite:PATH or sqlite::memory:"
+                        "the scheme {scheme} is not known; give sqlite:PATH, sqlite::memory: or postgres://…"
                     ))
                 })?;
                 AnyStore::Sqlite(Sqlite::open(Path::new(path), executor)?)

@@ -6,8 +6,11 @@
 mod any;
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod differential;
 #[expect(clippy::needless_pass_by_value, reason = "transactions own what they are given")]
 mod model;
+mod postgres;
 pub mod records;
 #[expect(clippy::needless_pass_by_value, reason = "transactions own what they are given")]
 mod sqlite;
@@ -17,6 +20,7 @@ use std::fmt;
 
 pub use any::AnyStore;
 pub use model::Model;
+pub use postgres::Postgres;
 pub use sqlite::{Executor, Inline, Job, Sqlite, Thread};
 pub use transactions::Store;
 
@@ -27,6 +31,8 @@ pub enum StoreError {
     Missing(&'static str),
     /// It would make two of what must be unique, or remove what is in use: why.
     Conflict(String),
+    /// The storage cannot be reached, or cannot do it at this moment; another try may succeed.
+    Away(String),
     /// The storage itself failed.
     Failed(String),
 }
@@ -36,6 +42,7 @@ impl fmt::Display for StoreError {
         match self {
             StoreError::Missing(what) => write!(f, "{what} not found"),
             StoreError::Conflict(why) => f.write_str(why),
+            StoreError::Away(why) => write!(f, "the database is away: {why}"),
             StoreError::Failed(why) => write!(f, "the database failed: {why}"),
         }
     }

@@ -37,6 +37,14 @@ impl Waiting {
         polls.values().for_each(|notify| notify.notify_waiters());
     }
 
+    /// Wakes the held polls of one satellite.
+    pub(super) fn wake(&self, satellite: &SatelliteId) {
+        let polls = self.polls.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(notify) = polls.get(satellite) {
+            notify.notify_waiters();
+        }
+    }
+
     /// Ends all holds: the Backend shuts down.
     pub(super) fn release_all(&self) {
         self.closing.store(true, Ordering::Release);

@@ -65,6 +65,7 @@ Examples:
 Examples:
   satellite backend                                   SQLite in the current directory
   satellite backend --database-url sqlite:/var/lib/satellite/backend.db --listen 0.0.0.0:3000
+  DATABASE_URL=postgres://satellite:PASSWORD@db.example.com/satellite?sslmode=verify-full satellite backend
 
 The first start prints the administration token, once.")]
     Backend(BackendArguments),
@@ -87,6 +88,24 @@ Examples:
   satellite status                                    of the `satellite dev` in this directory
   satellite status --url http://127.0.0.1:3001")]
     Status(StatusArguments),
+    /// Look at this machine: what a satellite finds here, what it lacks, and the command that mends it.
+    #[command(after_help = "\
+Examples:
+  satellite doctor                                    with the settings of the environment
+  satellite doctor --config /etc/satellite.toml --json
+
+It takes what a satellite would take (control groups, a jail, the port), and gives it
+back: run it as the user and in the place the satellite will have. It ends with 1 when
+something failed that a satellite cannot do without.")]
+    Doctor(DoctorArguments),
+    /// Print a unit of systemd for `satellite run`.
+    #[command(after_help = "\
+Examples:
+  satellite systemd-unit > /etc/systemd/system/satellite.service
+  systemctl daemon-reload && systemctl enable --now satellite
+
+The unit reads its settings from /etc/satellite/environment: NAME=value, a line each.")]
+    SystemdUnit,
     #[command(flatten)]
     Administration(Administration),
     /// The built-in demo server, over standard input and output.
@@ -159,7 +178,9 @@ pub(super) struct RunArguments {
 #[cfg(feature = "backend")]
 #[derive(Debug, Args)]
 pub(super) struct BackendArguments {
-    /// The database, `sqlite:PATH` [default: sqlite:satellite.db]
+    /// The database: `sqlite:PATH`, or `postgres://USER@HOST/DATABASE`, which several Backends may
+    /// share. A URL with a password belongs in the environment's DATABASE_URL, where other users of
+    /// this machine do not see it. [default: sqlite:satellite.db]
     #[arg(long, value_name = "URL")]
     pub(super) database_url: Option<String>,
     /// The address to listen on; port 0 picks a free one.
@@ -213,6 +234,25 @@ pub(super) struct StatusArguments {
     /// The directory of a `satellite dev` that runs.
     #[arg(long, value_name = "DIR", default_value = super::DEV_DIRECTORY, conflicts_with = "url")]
     pub(super) dir: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArguments {
+    /// A file of settings (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Where the satellite would keep its state.
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<String>,
+    /// The Backend.
+    #[arg(long, value_name = "URL")]
+    pub(super) backend: Option<String>,
+    /// How servers are to be isolated: required, best-effort or off.
+    #[arg(long, value_name = "LEVEL")]
+    pub(super) isolation: Option<String>,
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,

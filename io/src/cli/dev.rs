@@ -112,6 +112,8 @@ async fn prepare(
     let owner = pairing.owner().await?;
     pairing.servers(&owner, wanted).await?;
     settings.backend_url = String::from(url);
+    // Who administers this Backend may see what its servers use.
+    settings.surface.metrics_token.get_or_insert_with(|| pairing.memory.admin_token.clone());
     settings.backend_public_url = String::from(url);
     settings.core.allowed_commands.extend(servers::commands(wanted));
     settings.outbound.allow_named(servers::remotes(wanted));

@@ -34,6 +34,7 @@ pub(super) fn establish(
         tracing::warn!(operation = "isolation", "Servers are less isolated than asked: {reason}");
     }
     settings.core.isolation = isolation;
+    settings.core.can_freeze = groups.is_some();
     Ok(groups)
 }
 

@@ -1,13 +1,16 @@
 //! `satellite run`, and the satellite that `dev` runs beside its Backend.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 #[cfg(feature = "backend")]
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use satellite_core::id::TeamId;
 use satellite_core::log::{Level, LogLine};
-use tokio::sync::oneshot;
+use satellite_core::view::View;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::arguments::RunArguments;
@@ -20,7 +23,7 @@ use crate::daemon::{Daemon, Surroundings};
 use crate::egress::EgressClient;
 use crate::entropy::Kernel;
 use crate::exit::{DONE, Exit, INTERRUPTED, fault, usage};
-use crate::host::{ControlGroups, HostOptions};
+use crate::host::{ControlGroups, HostOptions, LinuxHost};
 use crate::host_sample::HostSampler;
 use crate::http_client::ReqwestClient;
 use crate::mcp;
@@ -148,7 +151,7 @@ impl Satellite {
             Surroundings {
                 client,
                 remote,
-                host,
+                host: host.clone(),
                 store: state,
                 sampler,
                 stored,
@@ -158,6 +161,7 @@ impl Satellite {
                 record,
             },
         );
+        tokio::spawn(keep_users(host, daemon.view()));
         let base_url = match &settings.core.public_url {
             Some(url) => url.clone(),
             None => format!("http://{}", reachable(address)),
@@ -219,6 +223,27 @@ impl Satellite {
     fn leave(&self) {
         if let Some(groups) = &self.groups {
             groups.leave();
+        }
+    }
+}
+
+/// Has the host keep the users of the teams that have servers, and only those, while the daemon runs.
+async fn keep_users(host: LinuxHost, mut changes: watch::Receiver<Arc<View>>) {
+    let mut known: Option<BTreeSet<TeamId>> = None;
+    loop {
+        let teams = {
+            let view = changes.borrow_and_update();
+            let servers = view.servers.values().map(|server| server.team.clone());
+            let instances = view.instances.keys().map(|key| key.team.clone());
+            // Until the Backend has said so, nobody is known to be gone.
+            view.link.configuration_fresh.then(|| servers.chain(instances).collect())
+        };
+        if teams.is_some() && teams != known {
+            host.keep_users(teams.clone().unwrap_or_default()).await;
+            known = teams;
+        }
+        if changes.changed().await.is_err() {
+            return;
         }
     }
 }

@@ -1,11 +1,15 @@
 //! `satellite status`: what runs, what is degraded and why, as the satellite and its Backend say.
 
+mod figures;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
+use http::header::AUTHORIZATION;
 use satellite_core::http::HttpFailure;
 use satellite_core::limits::BACKEND_BODY_MAX_BYTES;
+use satellite_core::secret::Secret;
 use satellite_core::wire::path::escape;
 use serde_json::{Value, json};
 
@@ -41,6 +45,14 @@ pub(super) async fn run(arguments: &StatusArguments, sources: &Sources) -> Resul
         Some(dev) => known_to_backend(dev, &options).await,
         None => (Value::Null, Value::Null),
     };
+    let token = match &dev {
+        Some(dev) => Some(dev.admin_token.clone()),
+        None => sources.given("SATELLITE_METRICS_TOKEN").map(Secret::new),
+    };
+    let figures = match token {
+        Some(token) => figures::rows(&metrics(&client, &base, &token).await),
+        None => Vec::new(),
+    };
     let is_ready = ready_status == 200;
     if arguments.json {
         output::line(
@@ -51,6 +63,7 @@ pub(super) async fn run(arguments: &StatusArguments, sources: &Sources) -> Resul
                 "backend": link,
                 "seen_by_backend": satellite,
                 "installations": installations,
+                "figures": figures,
             })
             .to_string(),
         );
@@ -62,6 +75,9 @@ pub(super) async fn run(arguments: &StatusArguments, sources: &Sources) -> Resul
     }
     if let Some(counts) = counts(&ready["instances"]) {
         output::line(&format!("    instances: {counts}"));
+    }
+    if let Some(places) = places(&ready["places"]) {
+        output::line(&format!("    places: {places}"));
     }
     if let Some(level) = isolation(&ready["isolation"]) {
         output::line(&format!("    isolation: {level}"));
@@ -82,10 +98,36 @@ pub(super) async fn run(arguments: &StatusArguments, sources: &Sources) -> Resul
     if !rows.is_empty() {
         output::line(&output::table(&rows, &["server", "status", "reason"]));
     }
+    if !figures.is_empty() {
+        output::line(&output::table(&figures, &figures::NAMES));
+    }
     if is_ready {
         return Ok(());
     }
     Err(fault("the satellite is not ready", "the lines above and the satellite's log say why"))
+}
+
+/// The satellite's page of metrics; empty where it does not give it.
+async fn metrics(client: &ReqwestClient, base: &str, token: &Secret) -> String {
+    let request = Request::get(format!("{base}/metrics"))
+        .header(AUTHORIZATION, format!("Bearer {}", token.expose()))
+        .body(Bytes::new());
+    let Ok(request) = request else { return String::new() };
+    match exchange(client, request).await {
+        Ok((200, page)) => String::from_utf8_lossy(&page).into_owned(),
+        _ => String::new(),
+    }
+}
+
+async fn exchange(
+    client: &ReqwestClient,
+    request: Request<Bytes>,
+) -> Result<(u16, Vec<u8>), HttpFailure> {
+    let exchange = async {
+        let (head, mut body) = client.send(request).await?.into_parts();
+        Ok((head.status.as_u16(), read_whole(&mut body, BACKEND_BODY_MAX_BYTES).await?))
+    };
+    tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or(Err(HttpFailure::TimedOut))
 }
 
 async fn get(client: &ReqwestClient, url: &str) -> Result<(u16, Value), Exit> {
@@ -97,14 +139,7 @@ async fn get(client: &ReqwestClient, url: &str) -> Result<(u16, Value), Exit> {
     let request = Request::get(url)
         .body(Bytes::new())
         .map_err(|_| fault(format!("{url} is no URL"), "write --url http://127.0.0.1:3001"))?;
-    let exchange = async {
-        let (head, mut body) = client.send(request).await?.into_parts();
-        Ok((head.status.as_u16(), read_whole(&mut body, BACKEND_BODY_MAX_BYTES).await?))
-    };
-    let (status, body) = tokio::time::timeout(TIMEOUT, exchange)
-        .await
-        .unwrap_or(Err(HttpFailure::TimedOut))
-        .map_err(unreachable)?;
+    let (status, body) = exchange(client, request).await.map_err(unreachable)?;
     let body = serde_json::from_slice(&body).map_err(|_| {
         fault(format!("{url} answered {status} without JSON"), "is it a satellite?")
     })?;
@@ -145,6 +180,16 @@ fn counts(instances: &Value) -> Option<String> {
     let counts: Vec<String> =
         by_status.map(|(status, count)| format!("{} {status}", output::cell(count))).collect();
     Some(if counts.is_empty() { String::from("none") } else { counts.join(", ") })
+}
+
+/// The places for processes, e.g. `50 of 50 taken, 3 starting, 7 waiting`.
+fn places(places: &Value) -> Option<String> {
+    let count = |name: &str| places[name].as_u64();
+    let (taken, of, starting) = (count("taken")?, count("of")?, count("starting")?);
+    Some(match count("waiting")? {
+        0 => format!("{taken} of {of} taken, {starting} starting"),
+        waiting => format!("{taken} of {of} taken, {starting} starting, {waiting} waiting"),
+    })
 }
 
 /// How far servers are isolated, e.g. `best-effort, without memory_limit`.
@@ -194,6 +239,9 @@ mod tests {
         assert_eq!(counts(&json!({"error": 1, "online": 2})).as_deref(), Some("1 error, 2 online"));
         assert_eq!(counts(&json!({})).as_deref(), Some("none"));
         assert_eq!(counts(&Value::Null), None);
+        let full = json!({"taken": 50, "of": 50, "starting": 3, "waiting": 7});
+        assert_eq!(places(&full).as_deref(), Some("50 of 50 taken, 3 starting, 7 waiting"));
+        assert_eq!(places(&Value::Null), None);
         let answered = json!({"age_ms": 2_500, "round_trip_ms": 3, "state": "polling"});
         assert_eq!(round_trip(&answered).as_deref(), Some("last answer 2 s ago, after 3 ms"));
         assert_eq!(round_trip(&json!({"age_ms": null})), None);

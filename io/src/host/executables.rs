@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 /// The allow list with the places found for it.
 #[derive(Clone, Debug)]
-pub(super) struct Executables {
+pub(crate) struct Executables {
     found: BTreeMap<String, Option<PathBuf>>,
 }
 
 impl Executables {
     /// Looks for each of `allowed` (names, or absolute paths) in the absolute directories of `path`.
-    pub(super) fn resolve(allowed: &BTreeSet<String>, path: &OsStr) -> Self {
+    pub(crate) fn resolve(allowed: &BTreeSet<String>, path: &OsStr) -> Self {
         let directories: Vec<PathBuf> =
             std::env::split_paths(path).filter(|directory| directory.is_absolute()).collect();
         let found = allowed.iter().map(|command| {
@@ -55,6 +55,11 @@ impl Executables {
                 ))
             }
         }
+    }
+
+    /// Every allowed name with its place.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&str, Option<&Path>)> {
+        self.found.iter().map(|(name, place)| (name.as_str(), place.as_deref()))
     }
 
     /// Allowed names that were not found.

@@ -1,5 +1,6 @@
 //! Puts servers into jails: decides what each sees and who it is, and hears how its jail fares.
 
+mod accounts;
 mod users;
 mod visible;
 
@@ -8,17 +9,20 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use nix::fcntl::OFlag;
 use nix::libc;
 use nix::unistd::{Uid, pipe2, read};
 use satellite_core::id::TeamId;
+use satellite_core::team_user::team_user;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::unix::pipe;
 
 use super::spawner::Program;
 use crate::jail::{self, Jail, REPORT_MAX_BYTES, Report, Specification, TeamUser};
+use accounts::Accounts;
+use users::Prepared;
 use visible::Visible;
 
 /// What `/tmp` of a server may hold.
@@ -70,8 +74,10 @@ pub(super) struct Jailer {
     homes: PathBuf,
     is_root: bool,
     landlock: u32,
-    /// One team's user is made at a time.
-    users: Mutex<()>,
+    accounts: Accounts,
+    /// One team's user comes or goes at a time. Teams whose account could not be made: that is not
+    /// tried again.
+    refused: Mutex<BTreeSet<TeamId>>,
 }
 
 /// A server that is to run in a jail.
@@ -94,13 +100,15 @@ pub(super) struct Inmate {
 pub(super) struct Reports(BufReader<pipe::Receiver>);
 
 impl Jailer {
-    pub(super) fn new(options: JailOptions, homes: PathBuf) -> Self {
+    /// `marker` names the satellite, by its state directory.
+    pub(super) fn new(options: JailOptions, homes: PathBuf, marker: &str) -> Self {
         Jailer {
             options,
             homes,
             is_root: Uid::effective().is_root(),
             landlock: jail::landlock_version(),
-            users: Mutex::new(()),
+            accounts: Accounts::new(marker),
+            refused: Mutex::default(),
         }
     }
 
@@ -143,13 +151,35 @@ impl Jailer {
     }
 
     fn user(&self, inmate: &Inmate) -> Result<TeamUser, String> {
-        let one = self.users.lock();
+        let Inmate { team, own, .. } = inmate;
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         // No account is to stay of a rehearsal.
-        let is_rehearsal = inmate.own == self.homes.join(REHEARSAL);
-        let makes_accounts = self.options.makes_accounts && !is_rehearsal;
-        let user = users::prepare(&inmate.team, &self.homes, &inmate.own, makes_accounts);
-        drop(one);
-        user
+        let is_rehearsal = *own == self.homes.join(REHEARSAL);
+        let makes = self.options.makes_accounts && !is_rehearsal && !refused.contains(team);
+        let accounts = makes.then_some(&self.accounts);
+        let Prepared { user, refused: why } = users::prepare(team, &self.homes, own, accounts)?;
+        if let Some(error) = why {
+            let name = team_user(team);
+            tracing::warn!(
+                operation = "make account",
+                teamId = team.as_str(),
+                error,
+                "No account can be made for a team, so its servers run as user number {}, which has \
+                 no name; make one with `useradd --system {name}`, or set \
+                 SATELLITE_TEAM_ACCOUNTS=false to have numbers for all teams",
+                user.user
+            );
+            refused.insert(team.clone());
+        }
+        Ok(user)
+    }
+
+    /// Removes the accounts that this satellite has made for others than `teams`.
+    pub(super) fn keep_users(&self, teams: &BTreeSet<TeamId>) {
+        if self.is_root && self.options.makes_accounts {
+            let _held = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            users::release(&self.accounts, &self.homes, teams);
+        }
     }
 
     fn jail(&self, inmate: &Inmate, user: Option<TeamUser>) -> Jail {

@@ -13,10 +13,10 @@ use std::sync::Arc;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::c_int;
 use satellite_core::id::TeamId;
-use satellite_core::process::SpawnFailure;
+use satellite_core::process::{Sample, SpawnFailure};
 use sha2::{Digest, Sha256};
 use tokio::net::unix::pipe;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::cgroup::{ControlGroups, Group};
 use super::environment::{BaseEnvironment, MARKER};
@@ -24,6 +24,7 @@ use super::executables::Executables;
 use super::jailer::{Inmate, JailOptions, Jailer, MissingPart, REHEARSAL, Reports};
 use super::spawner::{Child, Program, Spawner, Step};
 use super::supervisor::{Supervisor, end_group};
+use super::usage::{Entered, Measured, Source};
 use super::{Launch, Process, ProcessHost};
 use packages::{Packages, Start};
 
@@ -67,6 +68,7 @@ struct Inner {
     shared_home: Option<PathBuf>,
     jailer: Option<Jailer>,
     groups: Option<ControlGroups>,
+    measured: Measured,
     spawner: Spawner,
 }
 
@@ -93,7 +95,7 @@ impl LinuxHost {
                 // The jail knows it by the one name that no link changes.
                 create_private(&homes)?;
                 homes = homes.canonicalize()?;
-                Some(Jailer::new(jail, homes.clone()))
+                Some(Jailer::new(jail, homes.clone(), &options.marker))
             }
         };
         let inner = Inner {
@@ -105,6 +107,7 @@ impl LinuxHost {
             shared_home: options.shared_home,
             jailer,
             groups: options.groups,
+            measured: Measured::default(),
             spawner: Spawner::start()?,
         };
         Ok(LinuxHost { inner: Arc::new(inner) })
@@ -151,6 +154,19 @@ impl LinuxHost {
         outcome
     }
 
+    /// Removes the accounts that were made for teams other than `teams`: these are all that have
+    /// servers here.
+    pub async fn keep_users(&self, teams: BTreeSet<TeamId>) {
+        let inner = Arc::clone(&self.inner);
+        let keep = move || {
+            if let Some(jailer) = &inner.jailer {
+                jailer.keep_users(&teams);
+            }
+        };
+        // It ends early only where the daemon does.
+        let _ = tokio::task::spawn_blocking(keep).await;
+    }
+
     /// Prepares a jail; on a thread of its own, for the system may take its time to make a user.
     async fn jailed(&self, inmate: Inmate) -> Result<(Program, Reports), SpawnFailure> {
         let inner = Arc::clone(&self.inner);
@@ -179,6 +195,10 @@ impl ProcessHost for LinuxHost {
             .map_err(|error| failure("resolve executable", error, false))?;
         let start = self.start_of(&launch, executable).await?;
         self.spawn_at(launch, start).await
+    }
+
+    async fn samples(&self) -> Vec<Sample> {
+        self.inner.measured.samples().await
     }
 }
 
@@ -255,9 +275,15 @@ impl LinuxHost {
                 return Err(failure);
             }
         };
-        adopt(child, marker, launch, reports, group, inner.spawner.clone()).map_err(|error| {
-            failure("open pipes", format!("{error}; raise the limit of open files"), true)
-        })
+        let source = match &group {
+            Some(group) => Source::Group(group.path().to_owned()),
+            None => Source::Tree(child.pid),
+        };
+        let name = (launch.key.clone(), launch.incarnation);
+        let entered = inner.measured.enter(name, source);
+        adopt(child, marker, launch, reports, group, entered, inner.spawner.clone()).map_err(
+            |error| failure("open pipes", format!("{error}; raise the limit of open files"), true),
+        )
     }
 }
 
@@ -268,6 +294,7 @@ fn adopt(
     launch: Launch,
     reports: Option<Reports>,
     group: Option<Group>,
+    measured: Entered,
     spawner: Spawner,
 ) -> io::Result<Process<LinuxHost>> {
     // Until it is released, dropping the child ends it.
@@ -283,6 +310,7 @@ fn adopt(
     let pidfd = child.hand_over()?;
     let (exited_sender, exited) = oneshot::channel();
     let (gone_sender, gone) = oneshot::channel();
+    let (frost_sender, frost) = mpsc::unbounded_channel();
     let supervisor = Supervisor {
         pid,
         pidfd,
@@ -290,13 +318,15 @@ fn adopt(
         jail: reports,
         orders: launch.orders,
         group,
+        measured,
+        frost: frost_sender,
         exited: exited_sender,
         gone: gone_sender,
         strays: Vec::new(),
         spawner,
     };
     tokio::spawn(supervisor.run());
-    Ok(Process { pid: number, stdin, stdout, stderr, exited, gone })
+    Ok(Process { pid: number, stdin, stdout, stderr, frost, exited, gone })
 }
 
 impl Inner {

@@ -21,6 +21,10 @@ pub(super) struct Entry {
     pub(super) session: i32,
     /// Clock ticks from boot to its start: with the pid, what tells two processes apart.
     pub(super) started: u64,
+    /// Clock ticks of processor time, with those of its children that were waited for.
+    pub(super) cpu_ticks: u64,
+    pub(super) threads: u64,
+    pub(super) resident_pages: u64,
 }
 
 /// Every process that is alive, this one excepted. Zombies are dead.
@@ -48,12 +52,16 @@ fn parse_stat(pid: Pid, text: &str) -> Option<Entry> {
         return None;
     }
     let number = |index: usize| fields.get(index)?.parse().ok();
+    let count = |index: usize| -> Option<u64> { fields.get(index)?.parse().ok() };
     Some(Entry {
         pid,
         parent: number(1)?,
         group: number(2)?,
         session: number(3)?,
-        started: fields.get(19)?.parse().ok()?,
+        started: count(19)?,
+        cpu_ticks: [11, 12, 13, 14].into_iter().filter_map(count).sum(),
+        threads: count(17)?,
+        resident_pages: count(21)?,
     })
 }
 
@@ -147,6 +155,7 @@ mod tests {
         let text = "7 (a) b (c) S 1 2 3 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 9 9";
         let entry = parse_stat(pid, text).unwrap();
         assert_eq!((entry.parent, entry.group, entry.session, entry.started), (1, 2, 3, 4711));
+        assert_eq!((entry.cpu_ticks, entry.threads, entry.resident_pages), (26, 1, 9));
         assert!(parse_stat(pid, "7 (gone) Z 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711").is_none());
         assert!(parse_stat(pid, "").is_none());
     }

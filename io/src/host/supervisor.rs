@@ -16,12 +16,17 @@ use super::cgroup::Group;
 use super::jailer::Reports;
 use super::process_table::{self, Entry, Held, started_by};
 use super::spawner::{Spawner, pidfd_send_signal};
-use super::{Order, ProcessExit};
+use super::usage::Entered;
+use super::{Frost, Order, ProcessExit};
 use crate::jail::Report;
 
 /// What `nix` reports for a process that a real-time signal ended: it knows no names for those.
 /// The system call itself has succeeded then.
 const HAS_NO_NAME: Errno = Errno::EINVAL;
+
+/// How long a control group may take to come to a stand: a process that waits for a disk does not
+/// before it has been served.
+const FREEZE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a supervisor needs.
 pub(super) struct Supervisor {
@@ -34,6 +39,10 @@ pub(super) struct Supervisor {
     pub(super) orders: mpsc::UnboundedReceiver<Order>,
     /// Its control group, where there is one.
     pub(super) group: Option<Group>,
+    /// Has it measured.
+    pub(super) measured: Entered,
+    /// Where it is said what became of orders to freeze and to thaw.
+    pub(super) frost: mpsc::UnboundedSender<Frost>,
     pub(super) exited: oneshot::Sender<ProcessExit>,
     pub(super) gone: oneshot::Sender<()>,
     /// Processes it started that have left its group, as far as they are known.
@@ -68,6 +77,7 @@ impl Supervisor {
                 tracing::error!(pid = self.pid.as_raw(), error = %error, "Cannot reap a process");
             }
         }
+        drop(self.measured);
         let _ = self.gone.send(());
         drop(self.spawner);
     }
@@ -96,9 +106,23 @@ impl Supervisor {
                             self.settle();
                             continue;
                         }
+                        Order::Freeze => {
+                            let outcome = self.freeze(kill_at.is_some()).await;
+                            self.answer(Frost::Frozen(outcome));
+                            continue;
+                        }
+                        Order::Thaw => {
+                            let outcome = self.thaw().await;
+                            self.answer(Frost::Thawed(outcome));
+                            continue;
+                        }
                     };
                     let at = Instant::now() + Duration::from_millis(grace_ms);
                     if kill_at.is_none() {
+                        // Who stands still cannot end by itself, nor save what it has.
+                        if let Some(group) = &self.group {
+                            set_frozen(group, false);
+                        }
                         self.signal_all(Signal::SIGTERM).await;
                     }
                     kill_at = Some(kill_at.map_or(at, |earlier| earlier.min(at)));
@@ -115,6 +139,34 @@ impl Supervisor {
         }
     }
 
+    /// Has the child and everything it started stand still; on an error it goes on.
+    async fn freeze(&self, is_ending: bool) -> Result<(), String> {
+        let Some(group) = self.group.as_ref().filter(|_| !is_ending) else {
+            return Err(String::from("it has no control group, or is being ended"));
+        };
+        let frozen = group.freeze(true);
+        let outcome = match frozen {
+            Ok(()) => until_frozen(group, true).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(()) => group.reclaim(),
+            Err(_) => set_frozen(group, false),
+        }
+        outcome
+    }
+
+    async fn thaw(&self) -> Result<(), String> {
+        let Some(group) = &self.group else { return Ok(()) };
+        group.freeze(false)?;
+        until_frozen(group, false).await
+    }
+
+    fn answer(&self, outcome: Frost) {
+        // Nobody listens any more: whoever asked is gone.
+        let _ = self.frost.send(outcome);
+    }
+
     fn settle(&self) {
         if let Some(group) = &self.group {
             group.settle();
@@ -126,7 +178,7 @@ impl Supervisor {
         match &self.group {
             Some(group) if signal == Signal::SIGKILL => {
                 // Nobody has the time to get away.
-                stop(group);
+                set_frozen(group, true);
                 group.kill();
             }
             _ if self.jail.is_some() => {
@@ -202,10 +254,25 @@ fn signal_group(leader: Pid, signal: Signal) {
     let _ = killpg(leader, signal);
 }
 
-fn stop(group: &Group) {
-    if let Err(error) = group.freeze(true) {
-        tracing::warn!(error, "Cannot stop a control group");
+fn set_frozen(group: &Group, is_frozen: bool) {
+    if let Err(error) = group.freeze(is_frozen) {
+        tracing::warn!(error, is_frozen, "Cannot stop a control group, or let it go on");
     }
+}
+
+/// Waits until the kernel says that the group stands still, or goes on.
+async fn until_frozen(group: &Group, is_frozen: bool) -> Result<(), String> {
+    let started = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    while group.is_frozen() != is_frozen {
+        if started.elapsed() > FREEZE_TIMEOUT {
+            let what = if is_frozen { "does not come to a stand" } else { "does not go on" };
+            return Err(format!("its control group {what} within {} s", FREEZE_TIMEOUT.as_secs()));
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 /// Takes hold of each process of a group. Who is held is looked for once more, so that it is nobody
@@ -231,7 +298,7 @@ pub(super) async fn end_group(group: Group, kill_at: Option<Instant>) {
             }
         }
         if kill_at.is_none_or(|at| at <= Instant::now()) {
-            stop(&group);
+            set_frozen(&group, true);
             group.kill();
         }
         if !is_reported && started.elapsed() > Duration::from_millis(TERMINATE_STUCK_MS) {

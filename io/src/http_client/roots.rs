@@ -27,8 +27,8 @@ pub(crate) fn tls_configuration(additional: Option<&Path>) -> Result<ClientConfi
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     if let Some(path) = additional {
-        for certificate in certificates_of(path)? {
-            roots.add(certificate).map_err(|error| unusable(path, &error.to_string()))?;
+        for certificate in certificates_of(path, "SATELLITE_CA_FILE")? {
+            roots.add(certificate).map_err(|error| HttpFailure::Tls(error.to_string()))?;
         }
     }
     let mut configuration = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -40,20 +40,32 @@ pub(crate) fn tls_configuration(additional: Option<&Path>) -> Result<ClientConfi
     Ok(configuration)
 }
 
-fn certificates_of(path: &Path) -> Result<Vec<CertificateDer<'static>>, HttpFailure> {
-    let bytes = std::fs::read(path).map_err(|error| unusable(path, &error.to_string()))?;
-    let certificates = CertificateDer::pem_slice_iter(&bytes)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| unusable(path, &error.to_string()))?;
-    if certificates.is_empty() {
-        return Err(unusable(path, "it holds no certificate"));
+/// The certificates of a PEM file alone; `setting` is what names it.
+#[cfg(feature = "backend")]
+pub(crate) fn roots_of(path: &Path, setting: &str) -> Result<RootCertStore, HttpFailure> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates_of(path, setting)? {
+        roots.add(certificate).map_err(|error| HttpFailure::Tls(error.to_string()))?;
     }
-    Ok(certificates)
+    Ok(roots)
 }
 
-fn unusable(path: &Path, problem: &str) -> HttpFailure {
-    HttpFailure::Tls(format!(
-        "cannot use {}: {problem}; name a readable PEM file in SATELLITE_CA_FILE",
-        path.display()
-    ))
+fn certificates_of(
+    path: &Path,
+    setting: &str,
+) -> Result<Vec<CertificateDer<'static>>, HttpFailure> {
+    let unusable = |problem: String| {
+        let path = path.display();
+        HttpFailure::Tls(format!(
+            "cannot use {path}: {problem}; name a readable PEM file in {setting}"
+        ))
+    };
+    let bytes = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    let certificates = CertificateDer::pem_slice_iter(&bytes)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| unusable(error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(unusable(String::from("it holds no certificate")));
+    }
+    Ok(certificates)
 }

@@ -1,6 +1,8 @@
 //! The one executor under both routers: it sees to it that an instance runs, sends it the call and
 //! waits for the outcome.
 
+mod patience;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use satellite_core::limits::CALL_TIMEOUT_MS;
 use satellite_core::relay::{CallOutcome, Rejection};
 use satellite_core::router::authorise::callable;
 use satellite_core::router::dispatch::Plan;
-use satellite_core::router::outcome::{Told, not_ready, told, told_of_denial};
+use satellite_core::router::outcome::{Told, no_place, not_ready, told, told_of_denial};
 use satellite_core::router::{Denial, DenialKind};
 use satellite_core::usage::Client;
 use satellite_core::view::{InstanceStatus, InstanceView, Transport};
@@ -21,8 +23,9 @@ use tokio::time::{Instant, timeout_at};
 use super::Surface;
 use super::usage::Meter;
 use crate::relays::{CallStep, NewCall, RelayHandle};
+use patience::Patience;
 
-/// How long a call waits for its instance to start.
+/// How long a call waits for its instance to start, once it is its turn.
 const READY_TIMEOUT: Duration = Duration::from_millis(CALL_TIMEOUT_MS);
 /// How long an instance in error may take to show that it is being tried again.
 const REVIVAL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -142,7 +145,7 @@ pub(super) async fn ready(
     key: &InstanceKey,
     failed: Option<Incarnation>,
 ) -> Result<Ready, Denial> {
-    let mut asked: Option<(Instant, bool)> = None;
+    let mut asked: Option<(Patience, bool)> = None;
     let mut changes = surface.view.clone();
     loop {
         let instance = {
@@ -153,9 +156,9 @@ pub(super) async fn ready(
                     "The satellite is shutting down. Try again when it is back.",
                 ));
             }
-            view.instances.get(key).map(Arc::clone)
+            view.instances.get(key).map(|instance| (Arc::clone(instance), view.places.clone()))
         };
-        let Some(instance) = instance else {
+        let Some((instance, places)) = instance else {
             return Err(Denial::new(
                 DenialKind::InstanceUnready,
                 "The server was removed. Look at what you have with discover_mcp_tools.",
@@ -175,22 +178,26 @@ pub(super) async fn ready(
             _ => false,
         };
         let now = Instant::now();
-        let (since, was_tried) = *asked.get_or_insert_with(|| {
+        let (mut patience, was_tried) = *asked.get_or_insert_with(|| {
             // Without a driver nothing will come of it; the wait below ends then too.
             let _ = surface.control.send(Event::Wanted { key: key.clone() });
-            (now, false)
+            (Patience::new(now), false)
         });
+        patience.note(now, instance.waits_since.is_some());
         let was_tried = was_tried || !is_in_error;
-        asked = Some((since, was_tried));
-        let end = if is_in_error { since + REVIVAL_TIMEOUT } else { since + READY_TIMEOUT };
+        asked = Some((patience, was_tried));
+        let for_start = if is_in_error { REVIVAL_TIMEOUT } else { READY_TIMEOUT };
+        let end = patience.end(Duration::from_millis(places.wait_ms), for_start);
         // It was tried again and failed again, or nobody tries.
         let is_over = now >= end || (is_in_error && was_tried);
         let changed = if is_over { false } else { is_changed(&mut changes, end).await };
         if !changed && (is_over || Instant::now() >= end) {
-            let waited = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let (name, waited) = (&instance.names.slug, patience.waited_ms());
+            if instance.waits_since.is_some() {
+                return Err(no_place(name, &key.team, &places, waited));
+            }
             let message = instance.status_message.as_deref();
-            let (name, status) = (&instance.names.slug, instance.status.as_str());
-            return Err(not_ready(name, status, message, waited));
+            return Err(not_ready(name, instance.status.as_str(), message, waited));
         }
         if !changed {
             return Err(Denial::new(

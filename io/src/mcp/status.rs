@@ -131,8 +131,18 @@ struct Readiness<'a> {
     reasons: Vec<String>,
     backend: Path<'a>,
     instances: BTreeMap<&'static str, usize>,
+    places: Places,
     #[serde(skip_serializing_if = "Option::is_none")]
     isolation: Option<&'a Level>,
+}
+
+/// Places for processes, and who waits for one.
+#[derive(Serialize)]
+struct Places {
+    taken: usize,
+    of: usize,
+    starting: usize,
+    waiting: usize,
 }
 
 /// A path that requests take, and how it did last.
@@ -164,6 +174,12 @@ pub(super) async fn ready(State(surface): State<Arc<Surface>>) -> Response {
             last_error: link.last_error.as_deref(),
         },
         instances,
+        places: Places {
+            taken: view.places.held,
+            of: view.places.capacity,
+            starting: view.places.starting,
+            waiting: view.places.waiting,
+        },
         isolation: view.isolation.as_ref(),
     };
     let code = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

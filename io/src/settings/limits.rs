@@ -49,6 +49,34 @@ pub(super) fn of_servers(sources: &Sources) -> Result<BTreeMap<String, Change>, 
     Ok(found)
 }
 
+/// How many servers may have a process, or be started, at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places {
+    pub(super) processes: usize,
+    pub(super) per_team: Option<usize>,
+    pub(super) starts: usize,
+    pub(super) wait_ms: u64,
+}
+
+/// More than the satellite keeps instances.
+const PLACES_MAX: u64 = 100_000;
+
+pub(super) fn of_places(sources: &Sources) -> Result<Places, Exit> {
+    const STARTS_PER_PROCESSOR: usize = 2;
+    const STARTS_MIN: usize = 4;
+    let chosen = |name: &str| {
+        number(sources, name, 0, PLACES_MAX).map(|value: usize| Some(value).filter(|it| *it > 0))
+    };
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Places {
+        processes: number(sources, "SATELLITE_INSTANCES", 1, PLACES_MAX)?,
+        per_team: chosen("SATELLITE_TEAM_INSTANCES")?,
+        starts: chosen("SATELLITE_STARTS")?
+            .unwrap_or_else(|| STARTS_MIN.max(STARTS_PER_PROCESSOR.saturating_mul(processors))),
+        wait_ms: 1_000 * number::<u64>(sources, "SATELLITE_START_WAIT_SECONDS", 1, 3_600)?,
+    })
+}
+
 pub(super) fn of_teams(sources: &Sources) -> Result<TeamLimits, Exit> {
     let chosen = |name: &str, most: u64| {
         number(sources, name, 0, most).map(|value: u64| Some(value).filter(|value| *value > 0))

@@ -63,6 +63,11 @@ pub const VARIABLES: &[Variable] = &[
         "Further host names that requests may carry, with commas between.",
     ),
     variable(
+        "SATELLITE_METRICS_TOKEN",
+        "",
+        "The token that `/metrics` wants as the Bearer token; it is off without one.",
+    ),
+    variable(
         "SATELLITE_ALLOWED_COMMANDS",
         "",
         "Executables allowed beside `npx, node, uvx, python, python3`: names or absolute paths, with commas between.",
@@ -120,6 +125,11 @@ pub const VARIABLES: &[Variable] = &[
         "Idle time after which a process is ended until it is called again; `0` is never.",
     ),
     variable(
+        "SATELLITE_FREEZE_AFTER_SECONDS",
+        "60",
+        "Idle time after which a process is frozen until it is called again, where the machine can do that; `0` is never.",
+    ),
+    variable(
         "MCP_PROCESS_SPAWN_GRACE_PERIOD_SECONDS",
         "60",
         "Time after its start in which a process does not count as idle.",
@@ -140,6 +150,22 @@ pub const VARIABLES: &[Variable] = &[
         "SATELLITE_SERVER_LIMITS",
         "",
         "Other limits for some servers, by slug: `files:memory=256,cpu=50;docs:processes=64`.",
+    ),
+    variable("SATELLITE_INSTANCES", "50", "Servers with a process at once, frozen ones included."),
+    variable(
+        "SATELLITE_TEAM_INSTANCES",
+        "0",
+        "Those of one team; `0` is no limit but the satellite's.",
+    ),
+    variable(
+        "SATELLITE_STARTS",
+        "0",
+        "Servers that are being started at once; `0` is two for each processor, at least 4.",
+    ),
+    variable(
+        "SATELLITE_START_WAIT_SECONDS",
+        "60",
+        "How long a call waits for its server's turn to start. The start itself has its own time.",
     ),
     variable(
         "SATELLITE_TEAM_MEMORY_MB",
@@ -200,7 +226,11 @@ pub const VARIABLES: &[Variable] = &[
 /// Variables of the commands that talk to a Backend or are one.
 pub(super) const COMMAND_VARIABLES: &[Variable] = &[
     variable("SATELLITE_ADMIN_TOKEN", "", "The Backend's administration token."),
-    variable("DATABASE_URL", "sqlite:satellite.db", "The Backend's database."),
+    variable(
+        "DATABASE_URL",
+        "sqlite:satellite.db",
+        "The Backend's database: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`.",
+    ),
     variable(
         "JWT_SECRET",
         "",

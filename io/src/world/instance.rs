@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::driver::Inbox;
-use crate::host::{Dropped, Launch, Order, Process, ProcessExit, ProcessHost, read_stderr};
+use crate::host::{Dropped, Frost, Launch, Order, Process, ProcessExit, ProcessHost, read_stderr};
 use crate::relay_task;
 use crate::relays::{RelayInbox, Relays, relay_channel};
 use crate::settings::StderrSettings;
@@ -48,7 +48,7 @@ impl<H: ProcessHost> Life<H> {
                 return;
             }
         };
-        let Process { pid, stdin, stdout, stderr, mut exited, mut gone } = process;
+        let Process { pid, stdin, stdout, stderr, mut frost, mut exited, mut gone } = process;
 
         let (handle, relay_inbox) = relay_channel();
         self.relays.insert(key.clone(), incarnation, handle);
@@ -102,6 +102,7 @@ impl<H: ProcessHost> Life<H> {
                         let _ = orders.send(Order::Terminate { grace_ms: TERMINATE_GRACE_MS });
                     }
                 }
+                Some(frost) = frost.recv() => self.tell(event(frost, &key, incarnation)),
                 Some(order) = given.recv() => {
                     let _ = orders.send(order);
                 }
@@ -153,6 +154,16 @@ impl<H: ProcessHost> Life<H> {
     fn tell(&self, event: Event) {
         // The inbox is gone when the daemon is.
         let _ = self.inbox.send(event);
+    }
+}
+
+fn event(frost: Frost, key: &InstanceKey, incarnation: Incarnation) -> Event {
+    let key = key.clone();
+    match frost {
+        Frost::Frozen(Ok(())) => Event::Frozen { key, incarnation },
+        Frost::Frozen(Err(error)) => Event::FreezeFailed { key, incarnation, error },
+        Frost::Thawed(Ok(())) => Event::Thawed { key, incarnation },
+        Frost::Thawed(Err(error)) => Event::ThawFailed { key, incarnation, error },
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use satellite_core::id::Incarnation;
 use satellite_core::instance::COMMAND_ID;
-use satellite_core::process::SpawnFailure;
-use satellite_io::host::{Launch, Order, Process, ProcessExit, ProcessHost};
+use satellite_core::process::{Sample, SpawnFailure};
+use satellite_io::host::{Frost, Launch, Order, Process, ProcessExit, ProcessHost};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
 use tokio::sync::{mpsc, oneshot};
@@ -44,6 +44,7 @@ impl ProcessHost for Peers {
         let (child_err, stderr) = duplex(1024);
         let (exit, exited) = oneshot::channel();
         let (ended, gone) = oneshot::channel();
+        let (answers, frost) = mpsc::unbounded_channel();
         let world = self.world.clone();
         world.note("host", &format!("started {key} {incarnation:?} as {pid}"));
         let command = process.env.iter().find(|(name, _)| name == COMMAND_ID);
@@ -53,7 +54,7 @@ impl ProcessHost for Peers {
             let _alive = alive;
             let how = tokio::select! {
                 biased;
-                () = termination(&mut orders) => ProcessExit { signal: Some(String::from("SIGTERM")), ..ProcessExit::default() },
+                () = termination(&mut orders, &answers) => ProcessExit { signal: Some(String::from("SIGTERM")), ..ProcessExit::default() },
                 () = death(behaviour, incarnation) => ProcessExit { code: Some(1), ..ProcessExit::default() },
                 () = speak(child_in, child_out, &world) => ProcessExit { code: Some(0), ..ProcessExit::default() },
             };
@@ -66,16 +67,31 @@ impl ProcessHost for Peers {
             let _ = exit.send(how);
             let _ = ended.send(());
         });
-        Ok(Process { pid, stdin, stdout, stderr, exited, gone })
+        Ok(Process { pid, stdin, stdout, stderr, frost, exited, gone })
+    }
+
+    // They are tasks of this process: nobody counts what each of them uses.
+    async fn samples(&self) -> Vec<Sample> {
+        Vec::new()
     }
 }
 
-/// Waits for the order to end.
-async fn termination(orders: &mut mpsc::UnboundedReceiver<Order>) {
+/// Waits for the order to end. Tasks cannot be frozen as processes can.
+async fn termination(
+    orders: &mut mpsc::UnboundedReceiver<Order>,
+    answers: &mpsc::UnboundedSender<Frost>,
+) {
     loop {
         match orders.recv().await {
             Some(Order::Terminate { .. }) => return,
             Some(Order::Settle) => {}
+            // Whoever asked may be gone by then.
+            Some(Order::Freeze) => {
+                let _ = answers.send(Frost::Frozen(Err(String::from("a task cannot be frozen"))));
+            }
+            Some(Order::Thaw) => {
+                let _ = answers.send(Frost::Thawed(Ok(())));
+            }
             None => std::future::pending().await,
         }
     }

@@ -211,6 +211,7 @@ fn own(scenario: Scenario, stage: &Stage) -> Result<(), String> {
             // 110 of 120 minutes, two a minute.
             if beats < 200 { wrong("heartbeats are missing beyond the outage") } else { Ok(()) }
         }
+        Scenario::Crowd => super::crowd::was_fair(stage),
         Scenario::Pairing
         | Scenario::KilledDaemon
         | Scenario::Storm

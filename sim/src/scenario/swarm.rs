@@ -22,6 +22,8 @@ const SERVERS: [(&str, Behaviour); 6] = [
 pub(super) fn prepare(stage: &mut Stage, calm: u64, random: &mut Random) {
     let mut far = stage.far_random();
     stage.rates = Rates::draw(random, &mut far);
+    let can_freeze = far.chance(2, 3);
+    stage.satellites.iter_mut().for_each(|satellite| satellite.can_freeze = can_freeze);
     stage.restarts_within = Some(5 * 60);
     stage.backend.grants.retain(|_| random.chance(3, 4));
     stage.backend.is_flat = random.chance(1, 8);
@@ -84,6 +86,11 @@ fn clients(stage: &mut Stage, calm: u64, random: &mut Random) {
         for _ in 0..random.between(1, 20) {
             stage.later(at, move |stage| stage.use_all(whom));
             at += random.between(SECOND / 10, MINUTE);
+        }
+        if random.chance(1, 2) {
+            // Asked how they are just before they are frozen.
+            let idle = random.between(54 * SECOND, MINUTE);
+            stage.later(at + idle, move |stage| act(stage, 4, 0, whom));
         }
         at += random.between(MINUTE, 4 * HOUR);
     }

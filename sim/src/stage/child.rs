@@ -71,6 +71,9 @@ pub(super) fn echo(number: u64) -> String {
 impl Stage {
     /// A child reads what its relay wrote.
     pub(super) fn child_hears(&mut self, satellite: usize, pid: u32, bytes: &[u8]) {
+        if self.holds_back(satellite, pid, bytes) {
+            return;
+        }
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let peer = self.satellites.get(satellite).and_then(|it| it.peers.get(&pid));
             let Some(child) = peer.map(|peer| peer.child) else { return };

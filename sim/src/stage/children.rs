@@ -124,6 +124,7 @@ impl Stage {
         incarnation: Incarnation,
         grace_ms: u64,
     ) {
+        self.thaw_to_end(satellite, key, incarnation);
         let boot = self.boot_of(satellite);
         let Some(process) = self.processes.find_mut(satellite, key, incarnation, boot) else {
             return;

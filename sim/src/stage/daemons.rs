@@ -355,5 +355,7 @@ impl Stage {
     pub(super) fn logged(&mut self, line: &satellite_core::log::LogLine) {
         invariants::logged(self, line);
         invariants::begun(self, line);
+        invariants::moved(self, line);
+        self.warned(line);
     }
 }

@@ -146,6 +146,8 @@ pub fn digest_effect(effect: &Effect, digest: &mut Digest) {
         Effect::Send { http, .. } => digest_request(http, digest),
         Effect::Spawn { incarnation, .. }
         | Effect::Terminate { incarnation, .. }
+        | Effect::Freeze { incarnation, .. }
+        | Effect::Thaw { incarnation, .. }
         | Effect::Connect { incarnation, .. }
         | Effect::Disconnect { incarnation, .. }
         | Effect::Reconnect { incarnation, .. }

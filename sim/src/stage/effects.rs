@@ -34,6 +34,9 @@ impl Stage {
             Effect::Terminate { key, incarnation, grace_ms } => {
                 self.terminate(satellite, &key, incarnation, grace_ms);
             }
+            // Its settings say that the model machine cannot freeze.
+            Effect::Freeze { key, incarnation } => self.frost(satellite, &key, incarnation, true),
+            Effect::Thaw { key, incarnation } => self.frost(satellite, &key, incarnation, false),
             Effect::Relist { key, incarnation } => {
                 if let Some(pid) = self.pid_of(satellite, &key, incarnation) {
                     self.relay(satellite, pid, relay::Event::Relist);
@@ -101,6 +104,7 @@ impl Stage {
     pub(super) fn perform_beat(&mut self, satellite: usize, effect: heartbeat::Effect) {
         match effect {
             heartbeat::Effect::Sample => {
+                self.measure(satellite);
                 let now = self.now;
                 let Some(subject) = self.satellites.get_mut(satellite) else { return };
                 let Some(control) = &subject.control else { return };

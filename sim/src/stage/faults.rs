@@ -145,11 +145,17 @@ pub enum Fault {
     TalkBreaks,
     /// A conversation with one takes long to end, perhaps too long.
     TalkLingers,
+    /// A process cannot be frozen.
+    FreezeFails,
+    /// A frozen process cannot be thawed.
+    ThawFails,
+    /// Freezing or thawing takes long, perhaps too long.
+    FrostSlow,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 70] = [
+    pub const ALL: [Fault; 73] = [
         Fault::Loss,
         Fault::Refused,
         Fault::OneWay,
@@ -220,9 +226,13 @@ impl Fault {
         Fault::ListsChange,
         Fault::TalkBreaks,
         Fault::TalkLingers,
+        Fault::FreezeFails,
+        Fault::ThawFails,
+        Fault::FrostSlow,
     ];
 
-    /// How many of them befall a satellite without servers elsewhere. They come first.
+    /// How many of them come first, and are drawn from the run's own random numbers. The others are
+    /// drawn apart from them.
     const NEAR: usize = Fault::FarRefused as usize;
 
     /// Its name in reports.
@@ -298,6 +308,9 @@ impl Fault {
             Fault::ListsChange => "remote changes its lists",
             Fault::TalkBreaks => "conversation ends itself",
             Fault::TalkLingers => "conversation ends late",
+            Fault::FreezeFails => "freezing fails",
+            Fault::ThawFails => "thawing fails",
+            Fault::FrostSlow => "frost takes long",
         }
     }
 }
@@ -314,7 +327,7 @@ impl Default for Rates {
 
 impl Rates {
     /// A run's own mixture: some kinds not at all, the others rarely or often. What befalls servers
-    /// elsewhere is drawn from `far`.
+    /// elsewhere and frozen ones is drawn from `far`.
     pub fn draw(random: &mut Random, far: &mut Random) -> Rates {
         let mut rates = Rates::default();
         for (place, rate) in rates.0.iter_mut().enumerate() {

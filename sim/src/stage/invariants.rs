@@ -27,6 +27,8 @@ pub enum Invariant {
     OneProcessPerInstance,
     /// A process has an instance.
     ProcessHasInstance,
+    /// Processes and starts are no more than the operator allows, a team's neither.
+    WithinBounds,
     /// Calls go only to a process that runs.
     ReadyMeansRunning,
     /// A command that cannot be repeated takes effect once.
@@ -71,6 +73,8 @@ pub enum Invariant {
     ConversationHasInstance,
     /// A status has a reason.
     StatusHasReason,
+    /// A way up skips no step.
+    EveryStep,
     /// Tools stay on offer.
     ToolsStay,
     /// A server is discovered once at a time.
@@ -81,6 +85,8 @@ pub enum Invariant {
     IdentitiesApart,
     /// A call that may not be repeated runs once, and one that was not sent never.
     RunsOnce,
+    /// A server that comes near a limit is told of once.
+    OneWarningPerCrossing,
     /// Servers elsewhere come back in time.
     RemotesReturn,
     /// Time goes on.
@@ -91,9 +97,10 @@ pub enum Invariant {
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Invariant; 32] = [
+    pub const ALL: [Invariant; 35] = [
         Invariant::OneProcessPerInstance,
         Invariant::ProcessHasInstance,
+        Invariant::WithinBounds,
         Invariant::ReadyMeansRunning,
         Invariant::OneEffectPerCommand,
         Invariant::OneResultPerCommand,
@@ -116,11 +123,13 @@ impl Invariant {
         Invariant::NoSecretInTrace,
         Invariant::ConversationHasInstance,
         Invariant::StatusHasReason,
+        Invariant::EveryStep,
         Invariant::ToolsStay,
         Invariant::OneDiscovery,
         Invariant::EndedIsSilent,
         Invariant::IdentitiesApart,
         Invariant::RunsOnce,
+        Invariant::OneWarningPerCrossing,
         Invariant::RemotesReturn,
         Invariant::TimeGoesOn,
         Invariant::Converges,
@@ -131,6 +140,7 @@ impl Invariant {
         match self {
             Invariant::OneProcessPerInstance => "an instance has at most one process",
             Invariant::ProcessHasInstance => "a process has an instance",
+            Invariant::WithinBounds => "no more run or start than are allowed, of a team neither",
             Invariant::ReadyMeansRunning => "calls go only to a process that runs",
             Invariant::OneEffectPerCommand => "a command takes effect once",
             Invariant::OneResultPerCommand => "a command has one result",
@@ -153,11 +163,13 @@ impl Invariant {
             Invariant::NoSecretInTrace => "no secret in the trace",
             Invariant::ConversationHasInstance => "a conversation has an instance of its own",
             Invariant::StatusHasReason => "a remote's status has a reason",
+            Invariant::EveryStep => "a way up skips no step",
             Invariant::ToolsStay => "tools stay until others are known",
             Invariant::OneDiscovery => "one discovery at a time",
             Invariant::EndedIsSilent => "a conversation that ended says no more",
             Invariant::IdentitiesApart => "no request bears another user's secrets",
             Invariant::RunsOnce => "a call runs once, unsent never",
+            Invariant::OneWarningPerCrossing => "a limit come near is told of once",
             Invariant::RemotesReturn => "remotes come back in time",
             Invariant::TimeGoesOn => "time goes on",
             Invariant::Converges => "without faults everything comes right",
@@ -166,8 +178,14 @@ impl Invariant {
 }
 
 /// How often each invariant was looked at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evaluations([u64; Invariant::ALL.len()]);
+
+impl Default for Evaluations {
+    fn default() -> Self {
+        Evaluations([0; Invariant::ALL.len()])
+    }
+}
 
 impl Evaluations {
     /// All of another run.
@@ -237,6 +255,7 @@ pub fn after_step(stage: &mut Stage, satellite: Option<usize>) {
     let outcomes = [
         (Invariant::OneProcessPerInstance, processes::one_per_instance(stage, index)),
         (Invariant::ProcessHasInstance, processes::have_instances(stage, index)),
+        (Invariant::WithinBounds, processes::within_bounds(stage, index)),
         (Invariant::ReadyMeansRunning, processes::ready_means_running(stage, index)),
         (Invariant::ServerFollowsInstances, views::servers_follow_instances(stage, index)),
         (Invariant::QueuesBounded, views::queues_are_bounded(stage, index)),
@@ -264,7 +283,7 @@ pub(super) use commands::{begun, not_journalled, results, started_for};
 pub(super) use events::batch;
 pub(super) use remotes::{knocked, listed, ran, sent};
 pub(super) use secrets::{journalled, logged, traced};
-pub(super) use views::heartbeat;
+pub(super) use views::{heartbeat, moved};
 
 /// A pairing uses one token: what the Backend has registered is at most what was handed out.
 pub(super) fn paired_once(stage: &mut Stage, satellite: usize) {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use satellite_core::id::{Incarnation, InstanceKey};
 use satellite_core::random::Random;
 
+use super::frost::Frost;
+
 /// How a child behaves; its first argument says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Behaviour {
@@ -72,6 +74,8 @@ pub struct Process {
     pub is_slow: bool,
     /// Whether it was told to end.
     pub is_told: bool,
+    /// Whether it stands still.
+    pub frost: Frost,
 }
 
 /// Every process of every satellite.
@@ -95,7 +99,8 @@ impl Processes {
     ) -> u32 {
         self.pids += 1;
         self.changes += 1;
-        let process = Process { pid: self.pids, boot, behaviour, is_slow, is_told: false };
+        let frost = Frost::default();
+        let process = Process { pid: self.pids, boot, behaviour, is_slow, is_told: false, frost };
         self.running.entry((satellite, key.clone(), incarnation)).or_default().push(process);
         self.pids
     }
@@ -151,6 +156,19 @@ impl Processes {
         self.running.iter().filter(move |((owner, _, _), _)| *owner == satellite).flat_map(
             |((_, key, _), processes)| processes.iter().map(move |process| (key, process)),
         )
+    }
+
+    /// The processes of one boot of a satellite.
+    pub fn of_boot(
+        &self,
+        satellite: usize,
+        boot: u64,
+    ) -> impl Iterator<Item = (&InstanceKey, Incarnation, &Process)> {
+        let own = self.running.iter().filter(move |((owner, ..), _)| *owner == satellite);
+        own.flat_map(|((_, key, incarnation), processes)| {
+            processes.iter().map(move |process| (key, *incarnation, process))
+        })
+        .filter(move |(.., process)| process.boot == boot)
     }
 
     /// Ends what earlier starts of a daemon left; returns how many.

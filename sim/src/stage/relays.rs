@@ -9,6 +9,7 @@ use satellite_core::time::{SECOND, Timestamp};
 
 use super::child::Child;
 use super::faults::Fault;
+use super::frost::Held;
 use super::remotes::{Through, may_repeat};
 use super::{Due, Stage, describe, invariants};
 use crate::trace::{Digest, Words};
@@ -24,6 +25,8 @@ pub struct Peer {
     pub(super) opens_at: Timestamp,
     /// For when, by the true clock, it is to be told the time.
     alarm: Option<Timestamp>,
+    /// What waits while the child stands still.
+    pub(super) held: Held,
 }
 
 /// What happens at a relay.
@@ -80,7 +83,8 @@ impl Stage {
     ) {
         let relay = Relay::new(RelaySettings { handshake_timeout_ms });
         let opens_at = self.now.after(after_ms);
-        let peer = Peer { key: key.clone(), incarnation, relay, child, opens_at, alarm: None };
+        let (key, held) = (key.clone(), Held::default());
+        let peer = Peer { key, incarnation, relay, child, opens_at, alarm: None, held };
         let Some(subject) = self.satellites.get_mut(satellite) else { return };
         subject.peers.insert(pid, peer);
         self.at_peer(satellite, pid, after_ms, Peering::Opens);
@@ -94,6 +98,7 @@ impl Stage {
 
     /// Something happens at a relay.
     pub(super) fn peering(&mut self, satellite: usize, pid: u32, what: Peering) {
+        let Some(what) = self.puts_off(satellite, pid, what) else { return };
         let event = match what {
             Peering::Opens => relay::Event::Opened,
             Peering::Says(bytes) => relay::Event::Read(bytes),

@@ -130,10 +130,23 @@ fn next_event(lines: &[u8]) -> u64 {
     numbers.max().map_or(0, |last| last.saturating_add(1))
 }
 
+/// How many processes a satellite's operator allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// In all.
+    pub processes: usize,
+    /// Of one team.
+    pub per_team: Option<usize>,
+    /// Being started at once.
+    pub starts: usize,
+}
+
 /// A satellite.
 pub struct Satellite {
     /// Its name.
     pub name: String,
+    /// What its operator allows.
+    pub bounds: Bounds,
     /// Its daemon, while it runs.
     pub control: Option<Control>,
     /// Its heartbeat, which runs beside the daemon's control machine.
@@ -154,6 +167,8 @@ pub struct Satellite {
     pub accepted: u64,
     /// Until when the machine sleeps.
     pub asleep_until: Timestamp,
+    /// Whether its host can freeze processes.
+    pub can_freeze: bool,
     /// The token it was given.
     pub token: String,
     /// Tokens it was given in all.
@@ -183,6 +198,7 @@ impl Satellite {
     pub fn new(name: &str, token: &str) -> Satellite {
         Satellite {
             name: name.to_string(),
+            bounds: Bounds { processes: 50, per_team: None, starts: 3 },
             control: None,
             heartbeat: None,
             boot: 0,
@@ -193,6 +209,7 @@ impl Satellite {
             read_only_until: Timestamp(0),
             disk_full_until: Timestamp(0),
             asleep_until: Timestamp(0),
+            can_freeze: false,
             token: token.to_string(),
             tokens: 1,
             is_beating: false,
@@ -214,7 +231,14 @@ impl Satellite {
         self.is_ending = false;
         self.fuse = None;
         self.clock = clock;
-        let settings = Settings { name: self.name.clone(), ..Settings::default() };
+        let settings = Settings {
+            name: self.name.clone(),
+            can_freeze: self.can_freeze,
+            processes_max: self.bounds.processes,
+            team_processes_max: self.bounds.per_team,
+            starts_max: self.bounds.starts,
+            ..Settings::default()
+        };
         self.heartbeat = Some(Heartbeat::new(&settings));
         self.is_beating = false;
         self.control = Some(Control::new(settings, seed));

@@ -209,7 +209,18 @@ fn result(
     let mut health = life.health;
     let state = instance.state();
     let is_remote = matches!(state, State::Remote(_));
-    let error = match probe.map(|probe| (probe.answer, probe.is_open(Some(state)))) {
+    // They are well, as far as is known; a check is no reason to wake them, and one that was under
+    // way as they fell asleep cannot be answered.
+    let is_asleep = matches!(
+        state,
+        State::Dormant { .. }
+            | State::Freezing { .. }
+            | State::Frozen { .. }
+            | State::Thawing { .. }
+    );
+    let answer = probe.map(|probe| (probe.answer, probe.is_open(Some(state))));
+    let error = match answer {
+        None | Some((Some((false, _)) | None, _)) if is_asleep => None,
         Some((Some((true, response_time_ms)), _)) => {
             shown.insert(String::from("response_time_ms"), Value::from(response_time_ms));
             None
@@ -221,13 +232,10 @@ fn result(
         }
         Some((None, false)) => Some(String::from("its process ended while it was asked")),
         Some((None, true)) => Some(format!("no answer to ping within {PROBE_TIMEOUT_MS} ms")),
-        None => match state {
-            State::Dormant { .. } => None,
-            _ => life
-                .message
-                .clone()
-                .or_else(|| Some(format!("it is {}, so it was not asked", state.name()))),
-        },
+        None => life
+            .message
+            .clone()
+            .or_else(|| Some(format!("it is {}, so it was not asked", state.name()))),
     };
     if probe.is_some() && error.is_some() {
         health = HealthStatus::Unhealthy;

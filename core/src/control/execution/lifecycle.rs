@@ -137,6 +137,9 @@ fn is_starting(state: &State) -> bool {
             | State::Connecting { .. }
             | State::Discovering { .. }
             | State::Online { .. }
+            | State::Freezing { .. }
+            | State::Frozen { .. }
+            | State::Thawing { .. }
             | State::Stopping { then: Then::Restart { .. }, .. }
             | State::Remote(
                 Remote::Connecting { .. }
@@ -158,9 +161,8 @@ pub(super) fn shown(instance: &Instance) -> Map<String, Value> {
     let (spec, state) = (&life.spec, instance.state());
     let process = state.process();
     let startup = match state {
-        State::Online { process, since } => Some(since.since(process.since)),
         State::Remote(Remote::Online { link, since, .. }) => Some(since.since(link.since)),
-        _ => None,
+        _ => state.online_since().zip(process).map(|(since, process)| since.since(process.since)),
     };
     let shown = json!({
         "installation_id": spec.key.installation, "team_id": spec.key.team,

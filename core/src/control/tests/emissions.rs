@@ -28,7 +28,7 @@ impl World {
     }
 
     /// The data of the events of one type.
-    fn told(&mut self, kind: &str) -> Vec<Value> {
+    pub(super) fn told(&mut self, kind: &str) -> Vec<Value> {
         self.events().into_iter().filter(|(it, ..)| it == kind).map(|(_, data, _)| data).collect()
     }
 

@@ -31,10 +31,7 @@ pub(super) fn handle(
             let to = life.rediscover(*link, is_trying || *discovers, cx);
             cx.moved(to)
         }
-        Event::Initialized { .. } => {
-            let to = life.greeted(*link, Purpose::Revival, cx.now);
-            cx.moved(to)
-        }
+        Event::Initialized { .. } => cx.ignored("the conversation has ended"),
         Event::Listed { inventory, .. } => {
             life.discovered(inventory, cx);
             cx.handled()

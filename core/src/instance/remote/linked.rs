@@ -58,11 +58,6 @@ fn connecting(
             let to = life.greeted(*link, purpose, cx.now);
             cx.moved(to)
         }
-        // The lists may be known of a discovery that was under way already.
-        Event::Listed { inventory, .. } => {
-            let to = life.reached_online(Link { is_greeted: true, ..*link }, inventory, cx);
-            cx.moved(to)
-        }
         Event::Tick if until <= cx.now => {
             let to = life.silent(*link, "initialize", cx);
             cx.moved(to)
@@ -229,7 +224,7 @@ impl Lifecycle {
         now.after(handshake_ms.saturating_add(MARGIN_MS))
     }
 
-    pub(super) fn greeted(&mut self, link: Link, purpose: Purpose, now: Timestamp) -> State {
+    fn greeted(&mut self, link: Link, purpose: Purpose, now: Timestamp) -> State {
         self.step = "tools/list";
         let until = now.after(DISCOVERY_TIMEOUT_MS + MARGIN_MS);
         let link = Link { is_greeted: true, ..link };

@@ -190,7 +190,7 @@ proptest! {
                     life.later(lived).event(Event::RestartRequested(by.clone()));
                     life.ends_as_told();
                     model.crashes.clear();
-                    // It holds its place: the next process follows at once.
+                    life.place();
                     prop_assert_eq!(life.incarnation(), life.spawned());
                     life.greeted();
                     continue;

@@ -70,10 +70,9 @@ fn a_killed_process_that_is_wanted_again_is_followed_by_another_at_once() {
     assert!(matches!(life.event(Event::Wanted), Verdict::Ignored(_)), "it is due already");
     assert_eq!(life.instance.status(), InstanceStatus::Offline, "until then nothing serves");
     life.exit();
-    assert_eq!(
-        life.words(),
-        ["stopping->connecting", "connecting", "mcp.server.stopped", "spawn 2"]
-    );
+    assert_eq!(life.words(), ["stopping->waiting", "mcp.server.stopped", "claim"]);
+    life.event(Event::Placed);
+    assert_eq!(life.words(), ["waiting->connecting", "connecting", "spawn 2"]);
 }
 
 #[test]
@@ -102,6 +101,7 @@ fn a_restart_asked_for_during_another_end_forgets_the_crashes_and_names_its_comm
     assert_eq!(life.event(restart()), Verdict::Handled);
     assert_eq!(life.instance.status(), InstanceStatus::Restarting);
     life.exit();
+    life.event(Event::Placed);
     assert_eq!(life.told_command(), Some(Some("cmd_8")));
     life.later(SECOND).exit();
     assert_eq!(life.instance.state().name(), "restarting", "not the fourth crash but the first");
@@ -194,6 +194,7 @@ fn whatever_goes_wrong_is_told_with_its_step_its_error_and_the_last_words() {
             |life| {
                 life.event(restart());
                 exits(life);
+                life.event(Event::Placed);
                 let incarnation = life.incarnation();
                 let failure = SpawnFailure {
                     step: String::from("exec"),
@@ -216,10 +217,8 @@ fn whatever_goes_wrong_is_told_with_its_step_its_error_and_the_last_words() {
         life.event(restart());
         if life.instance.state().process().is_some() {
             life.exit();
-            life.greeted();
-        } else {
-            life.start();
         }
+        life.start();
         assert_eq!(life.instance.lifecycle().failure, None, "until all is well again");
         assert_eq!(life.instance.view().status_message, None);
     }
@@ -235,7 +234,7 @@ fn how_long_a_start_took_is_told_of_the_last_start_alone() {
     assert_eq!(life.instance.lifecycle().spawn_ms, Some(40));
     life.event(restart());
     life.exit();
-    assert_eq!(life.instance.state().name(), "connecting");
+    life.event(Event::Placed);
     assert_eq!(life.instance.lifecycle().spawn_ms, None, "this one is not known yet");
 }
 

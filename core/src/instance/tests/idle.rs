@@ -115,6 +115,7 @@ proptest! {
                 // A call that comes while it falls asleep.
                 life.event(Event::Wanted);
                 life.exit();
+                life.event(Event::Placed);
                 life.event(Event::Spawned { incarnation: life.incarnation(), pid: 1 });
             } else {
                 life.exit();

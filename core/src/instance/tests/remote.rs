@@ -62,9 +62,14 @@ impl Life {
         let mut words = Vec::new();
         self.event(Event::Initialized { incarnation });
         words.extend(self.words());
-        self.event(Event::Listed { incarnation, inventory: inventory(self.now) });
+        self.listed();
         words.extend(self.words());
         words
+    }
+
+    fn listed(&mut self) -> Verdict {
+        let incarnation = self.link();
+        self.event(Event::Listed { incarnation, inventory: inventory(self.now) })
     }
 
     fn reached(&mut self) -> Verdict {
@@ -184,6 +189,33 @@ fn an_attempt_is_told_of_only_when_it_succeeds() {
     assert_eq!(life.words(), ["offline->connecting", "connecting"], "it is under way already");
     life.discovers();
     assert_eq!(life.instance.state().name(), "online");
+}
+
+#[test]
+fn whatever_is_left_out_of_the_reports_a_way_up_skips_no_step() {
+    for fault in [Fault::Unreachable, Fault::Broken] {
+        let mut life = Life::reached_online();
+        let incarnation = life.link();
+        life.failed(fault);
+        let name = life.instance.state().name();
+        // It was being greeted when the failure was told: nothing says again that it was reached.
+        assert_eq!(life.event(Event::Initialized { incarnation }), Verdict::Moved);
+        let up = [alloc::format!("{name}->connecting"), "connecting".into()];
+        let on = [String::from("connecting->discovering"), "discovering_tools".into()];
+        assert_eq!(life.words(), [up.clone(), on.clone()].concat(), "and it is asked once");
+        life.listed();
+        assert_eq!(life.words()[..2], ["discovering->online", "online"]);
+        // Reached, and its lists were asked for by a question that was on its way.
+        life.failed(fault);
+        life.reached();
+        life.listed();
+        assert_eq!(life.words()[..4], [&on[0], &on[1], "discovering->online", "online"]);
+    }
+    let mut life = Life::reached_online();
+    let incarnation = life.link();
+    life.failed(Fault::AuthorisationNeeded);
+    assert!(matches!(life.event(Event::Initialized { incarnation }), Verdict::Ignored(_)));
+    assert_eq!(life.words(), Vec::<String>::new(), "that answer is of the time before");
 }
 
 #[test]

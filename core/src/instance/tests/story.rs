@@ -179,6 +179,7 @@ fn a_life_is_told_as_it_is_written_down() {
     story.idle();
     story.tell(5, Event::Wanted);
     story.exited(20, Some(0), &[]);
+    story.tell(5, Event::Placed);
     let incarnation = story.incarnation();
     story.tell(5, Event::SpawnFailed { incarnation, failure: failure(false) });
     story.tell(5, Event::Wanted);

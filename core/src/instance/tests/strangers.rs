@@ -43,6 +43,7 @@ const WAYS: [Way; 12] = [
     ("failed", |life| {
         life.event(Event::RestartRequested(Restart::Commanded("c".into())));
         life.exit();
+        life.event(Event::Placed);
         let incarnation = life.incarnation();
         let failure = SpawnFailure {
             step: String::from("exec"),
@@ -80,6 +81,10 @@ fn words_about(incarnation: Incarnation) -> Vec<Event> {
         Event::Probed { incarnation, answered: false },
         Event::Used { incarnation, activity },
         Event::Exited { incarnation, ended: Ended::default() },
+        Event::Frozen { incarnation },
+        Event::FreezeFailed { incarnation },
+        Event::Thawed { incarnation },
+        Event::ThawFailed { incarnation, error: String::from("strange") },
     ]
 }
 

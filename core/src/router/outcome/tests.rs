@@ -59,3 +59,30 @@ fn a_refusal_is_a_readable_result_for_tools_and_an_error_elsewhere() {
     let long = "é".repeat(1_000);
     assert!(no_method(&long).get().len() < 400);
 }
+
+#[test]
+fn who_waited_in_vain_for_a_turn_is_told_which_limit_it_was() {
+    let team = TeamId::from("t");
+    let full = PlacesView {
+        held: 50,
+        capacity: 50,
+        starting: 8,
+        team_quota: Some(5),
+        full_teams: [(team.clone(), 1)].into(),
+        ..PlacesView::default()
+    };
+    let satellite = PlacesView { full_teams: [].into(), ..full.clone() };
+    let starts = PlacesView { held: 10, ..satellite.clone() };
+    for (places, limit, setting) in [
+        (full, "its team has the 5 servers", "SATELLITE_TEAM_INSTANCES"),
+        (satellite, "all 50 places", "SATELLITE_INSTANCES"),
+        (starts, "8 other servers are being started", "SATELLITE_STARTS"),
+    ] {
+        let told = told_of_denial(&no_place("files", &team, &places, 60_500), Form::Plain);
+        let error = error_of(told);
+        let text = error["message"].as_str().unwrap();
+        for part in ["files", "within 60 s", limit, setting] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use super::kinds::Bounds;
-use crate::id::TeamId;
+use crate::id::{InstallationId, TeamId, UserId};
 use crate::wire::lenient;
 
 /// `config.error`
@@ -75,6 +75,18 @@ pub struct LimitExceeded {
     /// How much may be.
     #[serde(serialize_with = "lenient::finite")]
     pub limit_value: f64,
+    /// The installation, where it is one instance's limit (addition).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installation_id: Option<InstallationId>,
+    /// The user of that instance (addition).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
+    /// The share of the limit that was used, in hundredths (addition).
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::hint")]
+    pub percent: Option<u64>,
+    /// What happened and how to raise the limit, for people (addition).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 impl Bounds for LimitExceeded {}

@@ -30,6 +30,7 @@ fn heartbeat() -> Heartbeat {
         error_count: 0,
         health_status: HealthStatus::Healthy,
         last_activity: IsoTime(Timestamp(1_769_850_902_123)),
+        resources: None,
     };
     Heartbeat {
         status: SatelliteStatus::Active,

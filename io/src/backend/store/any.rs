@@ -1,6 +1,6 @@
 //! The storage chosen at the start.
 
-use super::{Model, Sqlite};
+use super::{Model, Postgres, Sqlite};
 
 /// One of the implementations of [`super::Store`].
 #[derive(Clone, Debug)]
@@ -9,4 +9,6 @@ pub enum AnyStore {
     Model(Model),
     /// SQLite.
     Sqlite(Sqlite),
+    /// PostgreSQL.
+    Postgres(Postgres),
 }

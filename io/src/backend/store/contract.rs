@@ -1,7 +1,7 @@
 //! What every implementation of [`Store`] must do, run against each of them.
 
 mod connections;
-mod given;
+pub(super) mod given;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,16 +13,17 @@ use satellite_core::view::InstanceStatus;
 use satellite_core::wire::command::{CommandStatus, Priority};
 use serde_json::json;
 
+use super::postgres::throwaway;
 use super::records::{
     Completed, Completion, EventEffect, EventOutcome, EventRecord, JsonText, KeyState, Registered,
     Registration, Retention, Team,
 };
-use super::{AnyStore, Inline, Model, Sqlite, Store, StoreError, Thread};
+use super::{AnyStore, Inline, Model, Postgres, Sqlite, Store, StoreError, Thread};
 use given::{
     command, event, heartbeat, installed, notice, paired, process, registration, take, team, token,
 };
 
-const NOW: Timestamp = Timestamp(1_769_850_902_123);
+pub(super) const NOW: Timestamp = Timestamp(1_769_850_902_123);
 
 /// Runs `test` against every implementation.
 async fn each<F: Future<Output = ()>>(test: impl Fn(AnyStore) -> F) {
@@ -31,6 +32,7 @@ async fn each<F: Future<Output = ()>>(test: impl Fn(AnyStore) -> F) {
         AnyStore::Model(Model::new()),
         AnyStore::Sqlite(Sqlite::in_memory(Arc::new(Inline)).unwrap()),
         AnyStore::Sqlite(Sqlite::in_memory(thread).unwrap()),
+        AnyStore::Postgres(Postgres::open(&throwaway::database().await).await.unwrap()),
     ] {
         test(store).await;
     }

@@ -2,6 +2,7 @@
 //! each implementation's folder, where its whole text is found.
 
 use std::future::Future;
+use std::ops::ControlFlow;
 
 use satellite_core::id::{CommandId, InstallationId, InstanceId, SatelliteId, TeamId, UserId};
 use satellite_core::time::Timestamp;
@@ -14,7 +15,7 @@ use super::records::{
     SatellitePatch, SealedGrant, Server, StartedFlow, StoredEvent, Take, Taken, Team, TokenOwner,
     Tool, Unrenewed, User, UserConfiguration,
 };
-use super::{AnyStore, Model, Sqlite, StoreError, model, sqlite};
+use super::{AnyStore, Model, Postgres, Sqlite, StoreError, model, postgres, sqlite};
 
 macro_rules! transactions {
     ($($(#[$doc:meta])* $topic:ident::$name:ident($($arg:ident: $kind:ty),*) -> $output:ty;)*) => {
@@ -35,6 +36,7 @@ macro_rules! transactions {
                 match self {
                     AnyStore::Model(store) => store.$name($($arg),*).await,
                     AnyStore::Sqlite(store) => store.$name($($arg),*).await,
+                    AnyStore::Postgres(store) => store.$name($($arg),*).await,
                 }
             }
         )*}
@@ -48,6 +50,24 @@ macro_rules! transactions {
         impl Store for Sqlite {$(
             async fn $name(&self, $($arg: $kind),*) -> Result<$output, StoreError> {
                 self.run(move |tx| sqlite::$topic::$name(tx, $($arg),*)).await
+            }
+        )*}
+
+        impl Store for Postgres {$(
+            async fn $name(&self, $($arg: $kind),*) -> Result<$output, StoreError> {
+                let mut tries = postgres::Tries::default();
+                loop {
+                    let outcome = async {
+                        let mut connection = self.connection().await?;
+                        let tx = connection.transaction().await?;
+                        let output = postgres::$topic::$name(&tx, $(&$arg),*).await?;
+                        tx.commit().await.map_err(postgres::Fault::of_commit)?;
+                        Ok(output)
+                    };
+                    if let ControlFlow::Break(result) = tries.judge(outcome.await).await {
+                        return result;
+                    }
+                }
             }
         )*}
     };

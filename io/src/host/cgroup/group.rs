@@ -12,7 +12,8 @@ use cgroups_rs::pid::PidController;
 use cgroups_rs::{Cgroup, Hierarchy, MaxValue};
 use nix::unistd::Pid;
 use satellite_core::cgroup::{
-    CPU_PERIOD_US, Counters, LimitKill, ProcessLimits, TeamLimits, is_populated,
+    CPU_PERIOD_US, Counters, LimitKill, ProcessLimits, TeamLimits, has_swap, is_frozen,
+    is_populated,
 };
 
 use super::delegated::Delegated;
@@ -65,6 +66,11 @@ impl Group {
         Ok(Group { cgroup, path, limits: *limits, team, team_before, groups })
     }
 
+    /// Where it is.
+    pub(in crate::host) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Its directory, for a process to be born in.
     pub(in crate::host) fn directory(&self) -> io::Result<OwnedFd> {
         Ok(File::open(&self.path)?.into())
@@ -84,6 +90,28 @@ impl Group {
         };
         let done = if is_frozen { freezer.freeze() } else { freezer.thaw() };
         done.map_err(|error| error.to_string())
+    }
+
+    /// Whether all in it stands still.
+    pub(in crate::host) fn is_frozen(&self) -> bool {
+        is_frozen(&read(&self.path, "cgroup.events"))
+    }
+
+    /// Has the kernel move what the group has in memory to where it is not needed at once. Without
+    /// swap only pages of files would go, which are read again at the next wake-up: then nothing is
+    /// done.
+    pub(in crate::host) fn reclaim(&self) {
+        let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
+        if !has_swap(&swaps) {
+            return;
+        }
+        let path = self.path.clone();
+        // It takes as long as the swap takes.
+        tokio::task::spawn_blocking(move || {
+            let used = read(&path, "memory.current");
+            // It is over, with or without success, when as much as can go has gone.
+            let _ = fs::write(path.join("memory.reclaim"), used.trim());
+        });
     }
 
     /// Kills all in it at once, whatever they do meanwhile, frozen or not.

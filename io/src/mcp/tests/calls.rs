@@ -84,6 +84,22 @@ async fn a_sleeping_server_is_asked_for_and_its_call_waits_for_it() {
 }
 
 #[tokio::test]
+async fn a_call_whose_server_gets_no_turn_to_start_is_told_which_limit_it_met() {
+    let world = World::start().await;
+    let session = world.session().await;
+    let full = satellite_core::view::PlacesView { held: 50, capacity: 50, ..Default::default() };
+    world.change_places(full);
+    world.change(|instance| {
+        instance.ready = None;
+        instance.waits_since = Some(satellite_core::time::Timestamp(0));
+    });
+    let (http, answer) = world.post(&session, &call_of(1, "read")).await;
+    assert_eq!((http, &answer["result"]["isError"]), (200, &json!(true)));
+    let text = answer["result"]["content"][0]["text"].as_str().unwrap();
+    assert!(text.contains("all 50 places") && text.contains("SATELLITE_INSTANCES"), "{text}");
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_answer_in_the_time_it_has_is_told_to_stop() {
     let mut world = World::start().await;
     let session = world.session().await;

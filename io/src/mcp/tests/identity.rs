@@ -99,3 +99,19 @@ async fn documents_and_status_pages_are_open_to_all() {
     assert_eq!((status, page["reasons"][0].as_str()), (503, Some("no configuration yet")));
     assert_eq!(world.open("GET", "/nothing", &[], b"").await.status, 404);
 }
+
+#[tokio::test]
+async fn metrics_are_for_their_own_token_alone() {
+    let world = World::start().await;
+    let (name, value) = user("good");
+    for headers in [vec![], vec![(name, value.as_str())], vec![(name, "Bearer metrics")]] {
+        let reply = world.open("GET", "/metrics", &headers, b"").await;
+        assert_eq!(reply.status, 401, "{headers:?}");
+    }
+    let reply = world.open("GET", "/metrics", &[(name, "Bearer metrics-token")], b"").await;
+    assert_eq!(reply.status, 200);
+    let content = "text/plain; version=0.0.4; charset=utf-8";
+    assert_eq!(reply.headers["content-type"], content);
+    let page = reply.text().await;
+    assert!(page.contains("# TYPE satellite_instance_restarts_total counter\n"), "{page}");
+}

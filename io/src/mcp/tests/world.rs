@@ -12,8 +12,8 @@ use satellite_core::relay::{Relay, RelaySettings, Report};
 use satellite_core::secret::Secret;
 use satellite_core::time::{IsoTime, Timestamp};
 use satellite_core::view::{
-    HealthStatus, InstanceAddress, InstanceStatus, InstanceView, Inventory, SatelliteIdentity,
-    ServerNames, Tool, Transport, View,
+    HealthStatus, InstanceAddress, InstanceStatus, InstanceView, Inventory, PlacesView,
+    SatelliteIdentity, ServerNames, Tool, Transport, View,
 };
 use serde_json::{Value, json, value::RawValue};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
@@ -123,6 +123,7 @@ pub(super) fn instance(installation: &str, path: &str, token: &str) -> InstanceV
         status_message: None,
         process: None,
         dormant_since: None,
+        waits_since: None,
         ready: Some(Incarnation(1)),
         inventory: Arc::new(Inventory {
             initialize: Some(raw(
@@ -265,6 +266,7 @@ impl World {
                     show_uptime: true,
                     show_version: true,
                     debug_route: false,
+                    metrics_token: Some(Secret::new("metrics-token")),
                 },
             },
         };
@@ -290,6 +292,11 @@ impl World {
         let mut instance = InstanceView::clone(slot);
         change(&mut instance);
         *slot = Arc::new(instance);
+        self.view.send_replace(Arc::new(view));
+    }
+
+    pub(super) fn change_places(&self, places: PlacesView) {
+        let view = View { places, ..View::clone(&self.view.borrow()) };
         self.view.send_replace(Arc::new(view));
     }
 

@@ -49,6 +49,11 @@ impl Command {
         self.body["id"].as_str().unwrap_or_default()
     }
 
+    /// What it asks for.
+    pub fn kind(&self) -> &str {
+        self.body["command_type"].as_str().unwrap_or_default()
+    }
+
     fn is_ready(&self, now: Timestamp, satellite: &str) -> bool {
         !self.is_final() && self.leased_until <= now && self.satellite == satellite
     }

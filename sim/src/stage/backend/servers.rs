@@ -32,12 +32,17 @@ impl ModelBackend {
 
     /// The same for one of the installation's users.
     pub fn serve_for(&mut self, slug: &str, behaviour: &str, user: &str) {
+        self.serve_in("t1", slug, behaviour, user);
+    }
+
+    /// The same in another team.
+    pub fn serve_in(&mut self, team: &str, slug: &str, behaviour: &str, user: &str) {
         self.version += 1;
         let installation = format!("i-{slug}");
         self.servers.insert(
             format!("{slug}-acme-{user}-{installation}"),
             json!({"installation_id": installation, "instance_id": format!("inst-{slug}-{user}"),
-                "team_id": "t1", "team_slug": "acme", "server_name": slug, "server_slug": slug,
+                "team_id": team, "team_slug": "acme", "server_name": slug, "server_slug": slug,
                 "installation_name": slug, "transport_type": "stdio", "enabled": true,
                 "user_id": user, "user_slug": user, "instance_status": "provisioning",
                 "requires_oauth": false, "source": "manual", "command": "node",

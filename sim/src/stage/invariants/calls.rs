@@ -29,7 +29,11 @@ pub(in crate::stage) fn answered(stage: &mut Stage, id: CallId, outcome: &CallOu
     if let Some(OpenCall { through: Through::Conversation(_), number, .. }) = &open {
         super::remotes::ended(stage, *number, outcome);
     }
+    let left = open.as_ref().is_some_and(|call| is_left_frozen(stage, call));
     let wrong = match (open, outcome) {
+        (Some(_), CallOutcome::TimedOut { .. }) if left => {
+            Err(format!("call {} was left to a process that stands still", id.0))
+        }
         (None, _) => Err(format!("call {} ended again: {how}", id.0)),
         (Some(call), CallOutcome::Result(result)) if result.get() != echo(call.number) => {
             Err(format!("call {} got {}", id.0, result.get()))
@@ -38,6 +42,13 @@ pub(in crate::stage) fn answered(stage: &mut Stage, id: CallId, outcome: &CallOu
     };
     *stage.calls.ended.entry(how).or_default() += 1;
     stage.watch.holds(Invariant::CallEndsOnce, wrong);
+}
+
+/// Whether nobody has asked for the thawing of the process that a call went to.
+fn is_left_frozen(stage: &Stage, call: &OpenCall) -> bool {
+    let Through::Process(pid) = call.through else { return false };
+    let mut of_it = stage.processes.of(call.satellite);
+    of_it.any(|(_, it)| it.pid == pid && it.frost.is_frozen && !it.frost.is_asked_back)
 }
 
 /// Progress is told of a call: of one that has not ended.

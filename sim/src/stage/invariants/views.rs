@@ -2,6 +2,7 @@
 
 use satellite_core::id::InstanceKey;
 use satellite_core::limits::HEARTBEAT_INTERVAL_MS;
+use satellite_core::log::{LogLine, Value as Field};
 use satellite_core::time::{SECOND, Timestamp};
 use satellite_core::view::{InstanceStatus, ServerStatus, View};
 use serde_json::Value;
@@ -123,6 +124,26 @@ fn says(view: &View, body: &[u8]) -> Result<(), String> {
         &body["mcp_status"]["server_status_counts"]["online"],
         Value::from(online),
     )
+}
+
+/// An instance moves: whoever comes up is greeted, then asked for its lists, then online.
+pub(in crate::stage) fn moved(stage: &mut Stage, line: &LogLine) {
+    if line.msg != "instance moved" {
+        return;
+    }
+    let field = |name: &str| match line.fields.iter().find(|(it, _)| it == name) {
+        Some((_, Field::Text(text))) => text.as_str(),
+        _ => "",
+    };
+    let outcome = match (field("from"), field("to")) {
+        ("connecting", "discovering") => Ok(()),
+        (from, "discovering") => Err(format!("{from} to discovering")),
+        (from @ ("connecting" | "offline" | "error" | "requires_reauth"), "online") => {
+            Err(format!("{from} to online"))
+        }
+        _ => Ok(()),
+    };
+    stage.watch.holds(Invariant::EveryStep, outcome);
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::super::records::{
 use super::super::{AnyStore, Store};
 use super::NOW;
 
-pub(super) async fn team(store: &AnyStore, slug: &str) -> TeamId {
+pub(in super::super) async fn team(store: &AnyStore, slug: &str) -> TeamId {
     let id = TeamId::from(format!("team_{slug}"));
     let (name, slug) = (slug.to_owned(), slug.to_owned());
     let team = Team { id: id.clone(), name, slug, created_at: IsoTime(NOW) };
@@ -22,7 +22,7 @@ pub(super) async fn team(store: &AnyStore, slug: &str) -> TeamId {
     id
 }
 
-pub(super) async fn token(store: &AnyStore, hash: &str, team_id: Option<TeamId>) {
+pub(in super::super) async fn token(store: &AnyStore, hash: &str, team_id: Option<TeamId>) {
     let token = RegistrationToken {
         id: format!("rtok_{hash}"),
         token_type: owner_of(team_id.clone()).satellite_type().as_str(),
@@ -40,7 +40,7 @@ pub(super) async fn token(store: &AnyStore, hash: &str, team_id: Option<TeamId>)
     store.create_registration_token(token).await.unwrap();
 }
 
-pub(super) fn registration(hash: &str, name: &str, owner: Owner) -> Registration {
+pub(in super::super) fn registration(hash: &str, name: &str, owner: Owner) -> Registration {
     Registration {
         token_hash: hash.to_owned(),
         owner,
@@ -56,7 +56,11 @@ pub(super) fn registration(hash: &str, name: &str, owner: Owner) -> Registration
     }
 }
 
-pub(super) async fn paired(store: &AnyStore, name: &str, team_id: Option<TeamId>) -> Satellite {
+pub(in super::super) async fn paired(
+    store: &AnyStore,
+    name: &str,
+    team_id: Option<TeamId>,
+) -> Satellite {
     token(store, name, team_id.clone()).await;
     let registration = registration(name, name, owner_of(team_id));
     match store.register_satellite(registration).await.unwrap() {
@@ -65,7 +69,7 @@ pub(super) async fn paired(store: &AnyStore, name: &str, team_id: Option<TeamId>
     }
 }
 
-pub(super) fn heartbeat(
+pub(in super::super) fn heartbeat(
     satellite: &SatelliteId,
     number: u64,
     processes: Vec<ReportedProcess>,
@@ -91,7 +95,7 @@ pub(super) fn heartbeat(
     }
 }
 
-pub(super) fn process(id: &str, status: &str) -> ReportedProcess {
+pub(in super::super) fn process(id: &str, status: &str) -> ReportedProcess {
     ReportedProcess {
         id: id.to_owned(),
         server_name: id.to_owned(),
@@ -102,7 +106,7 @@ pub(super) fn process(id: &str, status: &str) -> ReportedProcess {
     }
 }
 
-pub(super) fn event(satellite: &SatelliteId, id: &str) -> EventRecord {
+pub(in super::super) fn event(satellite: &SatelliteId, id: &str) -> EventRecord {
     EventRecord {
         id: format!("evt_{id}"),
         satellite_id: satellite.clone(),
@@ -118,7 +122,7 @@ pub(super) fn event(satellite: &SatelliteId, id: &str) -> EventRecord {
     }
 }
 
-pub(super) fn notice(prefix: &str) -> Notice {
+pub(in super::super) fn notice(prefix: &str) -> Notice {
     Notice {
         command_type: "configure",
         id_prefix: prefix.to_owned(),
@@ -130,7 +134,7 @@ pub(super) fn notice(prefix: &str) -> Notice {
 }
 
 /// A team with one member and one installation of one server.
-pub(super) async fn installed(store: &AnyStore, team: &TeamId) -> InstallationId {
+pub(in super::super) async fn installed(store: &AnyStore, team: &TeamId) -> InstallationId {
     let user = User {
         id: format!("user_{team}").into(),
         username: format!("name_{team}"),
@@ -178,11 +182,11 @@ pub(super) async fn installed(store: &AnyStore, team: &TeamId) -> InstallationId
     id
 }
 
-pub(super) fn take(satellite: &SatelliteId, limit: usize, now: Timestamp) -> Take {
+pub(in super::super) fn take(satellite: &SatelliteId, limit: usize, now: Timestamp) -> Take {
     Take { satellite_id: satellite.clone(), limit, last_poll: Some(NOW), now }
 }
 
-pub(super) fn command(
+pub(in super::super) fn command(
     satellite: &SatelliteId,
     id: &str,
     priority: Priority,

@@ -126,9 +126,10 @@ pub(in super::super) fn remove_member(
     user: UserId,
     notice: Notice,
 ) -> Result<bool, StoreError> {
-    if !tables.drop_member(&team, &user) {
+    if !tables.members.contains_key(&(team.clone(), user.clone())) {
         return Ok(false);
     }
+    tables.drop_member(&team, &user);
     tables.file_notice(&team, &[None], &notice)?;
     Ok(true)
 }

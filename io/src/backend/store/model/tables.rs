@@ -124,7 +124,7 @@ impl Tables {
     }
 
     /// Removes a user's place in a team and all that hangs on it.
-    pub(super) fn drop_member(&mut self, team: &TeamId, user: &UserId) -> bool {
+    pub(super) fn drop_member(&mut self, team: &TeamId, user: &UserId) {
         let theirs = |installation: &InstallationId| {
             self.installations.get(installation).is_some_and(|found| found.team_id == *team)
         };
@@ -134,6 +134,6 @@ impl Tables {
             .retain(|(installation, owner), _| owner != user || !theirs(installation));
         self.access_tokens.retain(|_, token| token.user_id != *user || token.team_id != *team);
         self.drop_loose_connections();
-        self.members.remove(&(team.clone(), user.clone())).is_some()
+        self.members.remove(&(team.clone(), user.clone()));
     }
 }
