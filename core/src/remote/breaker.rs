@@ -22,7 +22,7 @@ pub(super) enum State {
     Closed,
     /// None passes before this moment.
     Open { until: Timestamp },
-    /// One is under way; none other passes before it has ended.
+    /// One is under way; no other of a client passes before it has ended.
     HalfOpen,
 }
 
@@ -40,12 +40,12 @@ impl Breaker {
     }
 
     /// Whether a request may pass. One of our own may end a rest early: somebody wants to know
-    /// whether the server is back.
+    /// whether the server is back, and a client's call that tries it may take its time.
     pub(super) fn admits(&self, now: Timestamp, is_own: bool) -> bool {
         match self.state {
             State::Closed => true,
             State::Open { until } => is_own || until <= now,
-            State::HalfOpen => false,
+            State::HalfOpen => is_own,
         }
     }
 

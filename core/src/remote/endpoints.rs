@@ -57,10 +57,19 @@ impl Endpoints {
         self.0.get(index).map_or("", |endpoint| endpoint.url.as_str())
     }
 
-    /// Whether another endpoint than this one takes requests, or has rested long enough to be
-    /// tried.
-    pub(super) fn has_other(&self, index: usize, now: Timestamp) -> bool {
-        self.others(index).any(|other| other.breaker.admits(now, false))
+    /// Whether another endpoint than this one takes a request, which one of our own may be.
+    pub(super) fn has_other(&self, index: usize, now: Timestamp, is_own: bool) -> bool {
+        self.others(index).any(|other| other.breaker.admits(now, is_own))
+    }
+
+    /// Whether there is more than one.
+    pub(super) fn are_several(&self) -> bool {
+        self.0.len() > 1
+    }
+
+    /// Whether it is being found out if one is back.
+    pub(super) fn is_one_tried(&self) -> bool {
+        self.0.iter().any(|endpoint| endpoint.breaker.state() == State::HalfOpen)
     }
 
     /// Whether another endpoint than this one has not failed since it answered: what fails here

@@ -4,11 +4,14 @@ use alloc::vec::Vec;
 
 use super::classify::Trouble;
 use super::exchange::{Carries, Exchange, Reading};
+use super::failure::Fault;
 use super::messages::{Place, What};
 use super::peer::{Alarm, Peer};
 use super::session::Stage;
+use super::told::Known;
 use super::{Effect, ExchangeId};
 use crate::limits::{REMOTE_LINGER_MS, REMOTE_RETRY_AFTER_MAX_MS, REMOTE_RETRY_DELAYS_MS};
+use crate::relay;
 use crate::time::Timestamp;
 
 impl Peer {
@@ -44,7 +47,7 @@ impl Peer {
         if let Some(failed) = avoid
             && trouble.blames_endpoint
             && what.request().is_some()
-            && (self.endpoints.has_other(failed, now)
+            && (self.endpoints.has_other(failed, now, waiting.is_none_or(|it| !it.is_call))
                 || (is_bound_to(failed) && self.endpoints.is_to_be_left(failed)))
         {
             // Another endpoint may do at once what this one did not.
@@ -94,9 +97,13 @@ impl Peer {
                 }
                 self.carry(now, out);
                 let left = self.cause.take();
-                let is_of_server =
-                    !trouble.blames_endpoint || !self.endpoints.has_sound_other(message.endpoint);
-                let of_call = (waiting.is_call && is_of_server).then_some(failure);
+                let is_of_endpoint =
+                    trouble.blames_endpoint && self.endpoints.has_sound_other(message.endpoint);
+                let is_of_server = waiting.is_call
+                    && !is_of_endpoint
+                    && !(failure.fault == Fault::Unreachable
+                        && self.ask_whether_it_is_there(now, out));
+                let of_call = is_of_server.then_some(failure);
                 if let Some(failure) = left.or(of_call) {
                     self.told.failed(now, failure, false, out);
                 }
@@ -110,6 +117,24 @@ impl Peer {
             What::Initialized => self.session_opened(now, out),
             What::Cancelled(_) | What::Other => {}
         }
+    }
+
+    /// One endpoint failed a call, and whether another is back is not known: a request of our own
+    /// finds out, and says how the server fares. Whether one is under way.
+    pub(super) fn ask_whether_it_is_there(
+        &mut self,
+        now: Timestamp,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        if !self.endpoints.are_several() || self.told.known == Known::Nothing {
+            return false;
+        }
+        // A session that is being begun finds out as well.
+        if self.session.stage == Stage::Open {
+            self.tell(now, relay::Event::Probed);
+            self.carry(now, out);
+        }
+        self.told.known != Known::Nothing
     }
 
     /// A message is of no interest any more, and neither is what became of it.

@@ -113,8 +113,7 @@ impl Peer {
     ) {
         let Some(message) = self.messages.get(number) else { return };
         let is_request = message.what.request().is_some();
-        // A client that has waited already may as well wait for the end of the rest.
-        let may_wait = is_own || message.failures > 0;
+        let has_waited = message.failures > 0;
         let is_lost = self.session.stage == Stage::Open
             && self.session.is_bound()
             && self.endpoints.is_to_be_left(self.session.endpoint);
@@ -123,6 +122,10 @@ impl Peer {
             self.end_session(now, out);
             return self.dispatch(now, number, out);
         }
+        // Where another may be back, that is found out first.
+        let is_asked = !is_own && self.ask_whether_it_is_there(now, out);
+        // A client that has waited already may as well wait for the end of the rest.
+        let may_wait = is_own || has_waited || (is_asked && self.endpoints.is_one_tried());
         let (failures, until) = self.endpoints.troubles();
         let mut failure = Failure::new(
             Fault::Unreachable,

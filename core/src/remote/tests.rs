@@ -1,4 +1,5 @@
 mod endpoints;
+mod failover;
 mod legacy;
 mod random;
 mod retries;

@@ -219,3 +219,31 @@ fn an_endpoint_that_is_back_is_tried_by_one_call_and_gets_its_share_slowly() {
     assert!(first < later && first < 10, "{first} {later}");
     assert_eq!(used(&mut bench, &mut id), 20);
 }
+
+#[test]
+fn a_call_that_is_lost_says_nothing_of_the_server_while_another_endpoint_may_be_back() {
+    let fails = [always_reset as fn(&Sent) -> HttpFailure, refused_or_reset, |_| refused()];
+    for (session, fail, repeatable) in [None, Some("s")]
+        .into_iter()
+        .flat_map(|session| fails.map(|fail| (session, fail)))
+        .flat_map(|(session, fail)| [0, 1, 32, 64].map(|some| (session, fail, some)))
+    {
+        let mut bench = Bench::ready_with(spec(&TWO), session);
+        let (mut id, mut alive) = (0, "b");
+        for round in 0..6 {
+            for at in 0..64 {
+                id += 1;
+                bench.call(id, at < repeatable);
+            }
+            serve(&mut bench, alive, session, fail);
+            // Clients that come while the server moves are served as well.
+            bench.call(id + 1, false);
+            bench.call(id + 2, true);
+            id += 2;
+            serve(&mut bench, alive, session, fail);
+            assert_eq!(bench.outcomes().len(), 66, "{round}");
+            assert_eq!(bench.faults(), [], "{session:?} {repeatable} {round}");
+            alive = if alive == "a" { "b" } else { "a" };
+        }
+    }
+}
