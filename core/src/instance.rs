@@ -82,6 +82,11 @@ pub enum Event {
         /// What it offers.
         inventory: Arc<Inventory>,
     },
+    /// Asking for its lists again failed.
+    ListsStale {
+        /// Which of its processes.
+        incarnation: Incarnation,
+    },
     /// The handshake or the lists failed.
     Unusable {
         /// With which of its processes.
@@ -190,6 +195,7 @@ impl Event {
             | Event::SpawnFailed { incarnation, .. }
             | Event::Initialized { incarnation }
             | Event::Listed { incarnation, .. }
+            | Event::ListsStale { incarnation }
             | Event::Unusable { incarnation, .. }
             | Event::PipesClosed { incarnation, .. }
             | Event::Probed { incarnation, .. }

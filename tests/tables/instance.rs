@@ -262,6 +262,7 @@ pub(super) fn events() -> Vec<Occurrence<Instance>> {
         }),
         event("initialized", || Event::Initialized { incarnation: PRESENT }),
         event("listed", listed),
+        event("lists stale", || Event::ListsStale { incarnation: PRESENT }),
         event("unusable", || Event::Unusable {
             incarnation: PRESENT,
             step: "initialize",

@@ -198,20 +198,15 @@ impl Control {
         match execution.deed.goal() {
             Goal::Nothing => true,
             Goal::Started => execution.keys.iter().all(|key| match state(key) {
+                None => true,
                 Some(State::Remote(remote)) => !remote.is_busy(),
-                state => matches!(
-                    state,
-                    None | Some(
-                        State::Online { .. }
-                            | State::Freezing { .. }
-                            | State::Frozen { .. }
-                            | State::Thawing { .. }
-                            | State::Failed { .. }
-                            | State::PermanentlyFailed { .. }
-                            | State::Restarting { .. }
-                            | State::Stopped { .. }
-                    )
-                ),
+                Some(
+                    State::Failed { .. }
+                    | State::PermanentlyFailed { .. }
+                    | State::Restarting { .. }
+                    | State::Stopped { .. },
+                ) => true,
+                Some(state) => state.is_online(),
             }),
             Goal::Ended => {
                 let mut keys = execution.keys.iter();

@@ -77,7 +77,7 @@ impl Control {
                             .with("operation", step)
                             .with("error", reason);
                         out.push(Effect::Log(line));
-                        return Verdict::Handled;
+                        instance::Event::ListsStale { incarnation }
                     }
                     Report::Probe { answered } => {
                         self.probe_ended(now, &key, incarnation, answered);

@@ -33,6 +33,7 @@ pub(super) fn instance(event: &instance::Event, instance: &instance::Instance) -
         Event::SpawnFailed { .. } => "spawn failed for good",
         Event::Initialized { .. } => "initialized",
         Event::Listed { .. } => "listed",
+        Event::ListsStale { .. } => "lists stale",
         Event::Unusable { .. } => "unusable",
         Event::PipesClosed { .. } => "pipes closed",
         Event::Probed { .. } => "probed",

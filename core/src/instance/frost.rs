@@ -7,122 +7,125 @@ use alloc::format;
 
 use statig::Outcome;
 
-use super::Event;
 use super::lifecycle::{Context, Lifecycle};
 use super::state::{Process, State, Then};
-use crate::limits::THAW_TIMEOUT_MS;
+use super::{Effect, Event};
+use crate::limits::{DISCOVERY_TIMEOUT_MS, THAW_TIMEOUT_MS};
 use crate::time::Timestamp;
 
-pub(super) fn freezing(
-    process: &mut Process,
+/// How far a process is on the way into sleep or out of it.
+#[derive(Clone, Copy)]
+pub(super) enum Sleep {
+    Freezing,
+    Frozen,
+    Thawing { until: Timestamp },
+}
+
+/// Questions for its lists that met a process while it stood still. It says that they have changed,
+/// is frozen before it is asked for them, and what it was asked then has no answer in time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Unheard {
+    is_due: bool,
+    /// When it was thawed, until a question that was open then must have ended.
+    thawed_at: Option<Timestamp>,
+}
+
+impl Lifecycle {
+    /// Its lists could not be renewed while it runs. Whether it is asked for them again: if it may
+    /// have been asked while it stood still.
+    pub(super) fn lists_failed(&mut self, now: Timestamp) -> bool {
+        let thawed_at = self.unheard.thawed_at.take();
+        thawed_at.is_some_and(|at| now.since(at) <= DISCOVERY_TIMEOUT_MS)
+    }
+
+    /// The process runs again.
+    fn runs_on(&mut self, process: &Process, since: Timestamp, cx: &mut Context<'_>) -> State {
+        let is_due = core::mem::take(&mut self.unheard.is_due);
+        self.unheard.thawed_at = Some(cx.now).filter(|_| !is_due);
+        if is_due {
+            cx.out.push(Effect::Relist { incarnation: process.incarnation });
+        }
+        State::Online { process: *process, since }
+    }
+}
+
+/// What a process does that has been online since `since`, while it sleeps or is about to.
+pub(super) fn asleep(
+    sleep: Sleep,
+    process: &Process,
     since: Timestamp,
     life: &mut Lifecycle,
     event: &Event,
     cx: &mut Context<'_>,
 ) -> Outcome<State> {
-    match event {
-        Event::Frozen { incarnation } if *incarnation == process.incarnation => {
+    if event.incarnation().is_some_and(|incarnation| incarnation != process.incarnation) {
+        return Outcome::Super;
+    }
+    let hears = process.lost_until.is_none();
+    match (sleep, event) {
+        (Sleep::Freezing, Event::Frozen { .. }) => {
             cx.moved(State::Frozen { process: *process, since, frozen_at: cx.now })
         }
-        Event::FreezeFailed { incarnation } if *incarnation == process.incarnation => {
+        (Sleep::Freezing, Event::FreezeFailed { .. }) => {
             life.unfreezable = Some(process.incarnation);
-            cx.moved(State::Online { process: *process, since })
+            let to = life.runs_on(process, since, cx);
+            cx.moved(to)
         }
-        _ => asleep(process, since, life, event, cx),
-    }
-}
-
-pub(super) fn frozen(
-    process: &mut Process,
-    since: Timestamp,
-    life: &mut Lifecycle,
-    event: &Event,
-    cx: &mut Context<'_>,
-) -> Outcome<State> {
-    match event {
-        Event::RoomWanted => cx.moved(State::Stopping { process: *process, then: Then::Sleep }),
-        _ => asleep(process, since, life, event, cx),
-    }
-}
-
-/// What a process that is frozen, or about to be, does alike.
-fn asleep(
-    process: &mut Process,
-    since: Timestamp,
-    life: &mut Lifecycle,
-    event: &Event,
-    cx: &mut Context<'_>,
-) -> Outcome<State> {
-    let hears = process.lost_until.is_none();
-    match event {
-        Event::Wanted if hears => {
+        (Sleep::Thawing { .. }, Event::FreezeFailed { .. }) => {
+            life.unfreezable = Some(process.incarnation);
+            cx.handled()
+        }
+        (Sleep::Frozen, Event::RoomWanted) => {
+            cx.moved(State::Stopping { process: *process, then: Then::Sleep })
+        }
+        (Sleep::Thawing { .. }, Event::Thawed { .. }) => {
+            // Whoever woke it has the idle time from here to call it.
+            life.last_activity = cx.now;
+            let to = life.runs_on(process, since, cx);
+            cx.moved(to)
+        }
+        (Sleep::Thawing { .. }, Event::ThawFailed { error, .. }) => {
+            let message = format!("it could not be thawed and is started afresh: {error}");
+            cx.moved(life.recover(process, "thaw", message))
+        }
+        (Sleep::Thawing { until }, Event::Tick) if until <= cx.now => {
+            let message =
+                format!("it was not thawed within {THAW_TIMEOUT_MS} ms and is started afresh");
+            cx.moved(life.recover(process, "thaw", message))
+        }
+        // It was wanted before it was frozen: the answers to both come in order.
+        (Sleep::Thawing { .. }, Event::Wanted | Event::Frozen { .. }) => {
+            cx.ignored("it is being thawed")
+        }
+        (Sleep::Freezing | Sleep::Frozen, Event::Wanted) if hears => {
             life.last_activity = cx.now;
             cx.moved(thaw(process, since, cx))
         }
         // A call that was handed over while it was being decided to freeze it.
-        Event::Used { incarnation, activity }
-            if *incarnation == process.incarnation && activity.in_flight > 0 && hears =>
+        (Sleep::Freezing | Sleep::Frozen, Event::Used { activity, .. })
+            if activity.in_flight > 0 && hears =>
         {
             life.used(cx.now, *activity);
             cx.moved(thaw(process, since, cx))
         }
-        Event::Listed { incarnation, inventory } if *incarnation == process.incarnation => {
+        (Sleep::Freezing | Sleep::Frozen, Event::Tick)
+            if hears && life.idle_at(since).is_some_and(|at| at <= cx.now) =>
+        {
+            cx.moved(State::Stopping { process: *process, then: Then::Sleep })
+        }
+        (_, Event::Listed { inventory, .. }) => {
             life.discovered(inventory, cx);
             cx.handled()
         }
-        Event::Probed { incarnation, answered: false } if *incarnation == process.incarnation => {
-            cx.ignored("it could not answer")
+        (_, Event::ListsStale { .. }) => {
+            life.unheard.is_due = true;
+            cx.handled()
         }
-        Event::Tick if hears && life.idle_at(since).is_some_and(|at| at <= cx.now) => {
-            cx.moved(State::Stopping { process: *process, then: Then::Sleep })
-        }
+        (_, Event::Probed { answered: false, .. }) => cx.ignored("it could not answer"),
         _ => Outcome::Super,
     }
 }
 
 fn thaw(process: &Process, since: Timestamp, cx: &Context<'_>) -> State {
     State::Thawing { process: *process, since, until: cx.now.after(THAW_TIMEOUT_MS) }
-}
-
-pub(super) fn thawing(
-    process: &mut Process,
-    since: Timestamp,
-    until: Timestamp,
-    life: &mut Lifecycle,
-    event: &Event,
-    cx: &mut Context<'_>,
-) -> Outcome<State> {
-    match event {
-        Event::Thawed { incarnation } if *incarnation == process.incarnation => {
-            // Whoever woke it has the idle time from here to call it.
-            life.last_activity = cx.now;
-            cx.moved(State::Online { process: *process, since })
-        }
-        Event::ThawFailed { incarnation, error } if *incarnation == process.incarnation => {
-            let message = format!("it could not be thawed and is started afresh: {error}");
-            cx.moved(life.recover(process, "thaw", message))
-        }
-        Event::Tick if until <= cx.now => {
-            let message =
-                format!("it was not thawed within {THAW_TIMEOUT_MS} ms and is started afresh");
-            cx.moved(life.recover(process, "thaw", message))
-        }
-        // It was wanted before it was frozen: the answers to both come in order.
-        Event::Frozen { incarnation } if *incarnation == process.incarnation => {
-            cx.ignored("it is being thawed")
-        }
-        Event::FreezeFailed { incarnation } if *incarnation == process.incarnation => {
-            life.unfreezable = Some(process.incarnation);
-            cx.handled()
-        }
-        Event::Listed { incarnation, inventory } if *incarnation == process.incarnation => {
-            life.discovered(inventory, cx);
-            cx.handled()
-        }
-        Event::Probed { incarnation, answered: false } if *incarnation == process.incarnation => {
-            cx.ignored("it could not answer")
-        }
-        Event::Wanted => cx.ignored("it is being thawed"),
-        _ => Outcome::Super,
-    }
 }

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::crashes::Crashes;
+use super::frost::Unheard;
 use super::health::Pings;
 use super::remote::{Attempt, Remote};
 use super::spec::Launch;
@@ -57,6 +58,7 @@ pub struct Lifecycle {
     pub(super) random: Random,
     pub(super) crashes: Crashes,
     pub(super) pings: Pings,
+    pub(super) unheard: Unheard,
     pub(super) incarnation: Incarnation,
     /// When a call last asked for it while it waited for its turn to start.
     pub(super) wanted_at: Timestamp,
@@ -116,6 +118,7 @@ impl Lifecycle {
             random,
             crashes: Crashes::default(),
             pings: Pings::default(),
+            unheard: Unheard::default(),
             incarnation: Incarnation::default(),
             wanted_at: Timestamp::default(),
             unfreezable: None,
@@ -188,6 +191,7 @@ impl Lifecycle {
         self.past = self.totals();
         self.present = Activity::default();
         self.pings = Pings::default();
+        self.unheard = Unheard::default();
         self.step = "spawn";
         self.spawn_ms = None;
         let process =

@@ -316,6 +316,12 @@ impl State {
         matches!(self, State::Remote(Remote::Online { .. })) || self.online_since().is_some()
     }
 
+    /// Whether it would serve, but that it sleeps, lightly or without a process.
+    pub fn is_asleep(&self) -> bool {
+        let is_awake = matches!(self, State::Online { .. });
+        matches!(self, State::Dormant { .. }) || self.online_since().is_some() && !is_awake
+    }
+
     /// Since when its process serves. A frozen one does: it only has to be thawed.
     pub fn online_since(&self) -> Option<Timestamp> {
         match self {

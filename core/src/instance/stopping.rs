@@ -38,6 +38,7 @@ pub(super) fn stopping(
         }
         Event::Initialized { incarnation }
         | Event::Listed { incarnation, .. }
+        | Event::ListsStale { incarnation }
         | Event::Unusable { incarnation, .. }
         | Event::PipesClosed { incarnation, .. }
         | Event::Probed { incarnation, .. }

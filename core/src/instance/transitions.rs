@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use statig::Outcome;
 use statig::blocking::{self, IntoStateMachine};
 
-use super::frost::{freezing, frozen, thawing};
+use super::frost::{Sleep, asleep};
 use super::lifecycle::{Context, LOST_MS, Lifecycle};
 use super::remote;
 use super::spec::Launch;
@@ -117,6 +117,13 @@ impl blocking::State<Lifecycle> for State {
                     life.discovered(inventory, cx);
                     cx.handled()
                 }
+                Event::ListsStale { incarnation } if *incarnation == process.incarnation => {
+                    if !life.lists_failed(cx.now) {
+                        return cx.ignored("those known before stay");
+                    }
+                    cx.out.push(Effect::Relist { incarnation: process.incarnation });
+                    cx.handled()
+                }
                 Event::Tick
                     if process.lost_until.is_none()
                         && life.idle_at(*since).is_some_and(|at| at <= cx.now) =>
@@ -139,10 +146,14 @@ impl blocking::State<Lifecycle> for State {
                 }
                 _ => Outcome::Super,
             },
-            State::Freezing { process, since } => freezing(process, *since, life, event, cx),
-            State::Frozen { process, since, .. } => frozen(process, *since, life, event, cx),
+            State::Freezing { process, since } => {
+                asleep(Sleep::Freezing, process, *since, life, event, cx)
+            }
+            State::Frozen { process, since, .. } => {
+                asleep(Sleep::Frozen, process, *since, life, event, cx)
+            }
             State::Thawing { process, since, until } => {
-                thawing(process, *since, *until, life, event, cx)
+                asleep(Sleep::Thawing { until: *until }, process, *since, life, event, cx)
             }
             State::Stopping { process, then } => stopping(process, then, life, event, cx),
             State::Dormant { since } => match event {
@@ -430,6 +441,7 @@ fn root(life: &mut Lifecycle, event: &Event, cx: &mut Context<'_>) -> Outcome<St
         | Event::SpawnFailed { incarnation, .. }
         | Event::Initialized { incarnation }
         | Event::Listed { incarnation, .. }
+        | Event::ListsStale { incarnation }
         | Event::Unusable { incarnation, .. }
         | Event::PipesClosed { incarnation, .. }
         | Event::Probed { incarnation, .. }

@@ -211,13 +211,7 @@ fn result(
     let is_remote = matches!(state, State::Remote(_));
     // They are well, as far as is known; a check is no reason to wake them, and one that was under
     // way as they fell asleep cannot be answered.
-    let is_asleep = matches!(
-        state,
-        State::Dormant { .. }
-            | State::Freezing { .. }
-            | State::Frozen { .. }
-            | State::Thawing { .. }
-    );
+    let is_asleep = state.is_asleep();
     let answer = probe.map(|probe| (probe.answer, probe.is_open(Some(state))));
     let error = match answer {
         None | Some((Some((false, _)) | None, _)) if is_asleep => None,

@@ -131,23 +131,17 @@ pub(super) fn finish(
 
 /// Whether a process runs or is on its way, so that a start would be one too many.
 fn is_starting(state: &State) -> bool {
-    matches!(
+    let is_on_its_way = matches!(
         state,
         State::Waiting { .. }
-            | State::Connecting { .. }
-            | State::Discovering { .. }
-            | State::Online { .. }
-            | State::Freezing { .. }
-            | State::Frozen { .. }
-            | State::Thawing { .. }
             | State::Stopping { then: Then::Restart { .. }, .. }
             | State::Remote(
                 Remote::Connecting { .. }
                     | Remote::Discovering { .. }
-                    | Remote::Online { .. }
                     | Remote::Disconnecting { then: Then::Restart { .. }, .. },
             )
-    )
+    );
+    is_on_its_way || state.is_starting() || state.is_online()
 }
 
 /// Whether calls reach it, waking it if need be.

@@ -65,3 +65,19 @@ fn a_frozen_process_is_thawed_for_a_call_and_a_failure_to_freeze_is_logged_once(
     let told = |line: &&LogLine| line.msg.contains("could not be frozen");
     assert_eq!(world.logs.iter().filter(told).count(), 1);
 }
+
+#[test]
+fn lists_that_a_frozen_process_was_asked_for_in_vain_are_asked_for_again_once_it_is_thawed() {
+    let mut world = both_frozen();
+    let (key, incarnation) = world.spawned[0].clone();
+    let stale = Report::ListsStale { step: "tools/list", reason: String::from("no answer") };
+    world.event(Event::Relay { key: key.clone(), incarnation, report: stale });
+    assert!(world.relisted.is_empty(), "it stands still");
+    for _ in 0..2 {
+        world.event(Event::Wanted { key: key.clone() });
+        world.event(Event::Thawed { key: key.clone(), incarnation });
+        assert_eq!(world.relisted, [(key.clone(), incarnation)], "once");
+        world.later(MINUTE);
+        world.event(Event::Frozen { key: key.clone(), incarnation });
+    }
+}

@@ -154,6 +154,7 @@ pub(super) fn linked(
             let to = life.fell(Link { is_closed: true, ..*link }, &failure, cx);
             return cx.moved(to);
         }
+        Event::ListsStale { .. } => return cx.ignored("those known before stay"),
         Event::Wanted | Event::CheckRequested => return cx.ignored("it is being spoken to"),
         Event::RestartRequested(restart) => {
             life.start_afresh(restart);

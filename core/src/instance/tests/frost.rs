@@ -173,6 +173,36 @@ fn a_call_while_it_is_being_frozen_is_answered_after_both_have_been_done() {
 }
 
 #[test]
+fn lists_asked_for_in_vain_while_it_stood_still_are_asked_for_once_more_when_it_runs() {
+    let incarnation = Incarnation(1);
+    // Its word came before it was frozen; the question ended while it was so.
+    let mut life = Life::frozen();
+    assert_eq!(life.event(Event::ListsStale { incarnation }), Verdict::Handled);
+    assert!(life.last.is_empty());
+    life.event(Event::Wanted);
+    life.event(Event::Thawed { incarnation });
+    assert_eq!(life.words(), ["thawing->online", "relist 1"]);
+    let verdict = life.later(SECOND).event(Event::ListsStale { incarnation });
+    assert_eq!(verdict, Verdict::Ignored("those known before stay"));
+    // The question ended just after it was thawed: too soon for an answer.
+    let mut life = Life::frozen();
+    life.event(Event::Wanted);
+    life.event(Event::Thawed { incarnation });
+    assert_eq!(life.words(), ["thawing->online"]);
+    life.later(1).event(Event::ListsStale { incarnation });
+    assert_eq!(life.words(), ["relist 1"]);
+    assert!(matches!(life.event(Event::ListsStale { incarnation }), Verdict::Ignored(_)));
+    // It could not be frozen, which took that long.
+    let mut life = Life::freezing();
+    life.event(Event::ListsStale { incarnation });
+    life.event(Event::FreezeFailed { incarnation });
+    assert_eq!(life.words(), ["freezing->online", "relist 1"]);
+    // It never slept: a server whose lists cannot be read is not asked again and again.
+    let mut life = Life::able();
+    assert!(matches!(life.event(Event::ListsStale { incarnation }), Verdict::Ignored(_)));
+}
+
+#[test]
 fn what_cannot_be_thawed_is_ended_and_started_again() {
     let incarnation = Incarnation(1);
     let error = String::from("permission denied");

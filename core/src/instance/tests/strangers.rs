@@ -76,6 +76,7 @@ fn words_about(incarnation: Incarnation) -> Vec<Event> {
         Event::SpawnFailed { incarnation, failure },
         Event::Initialized { incarnation },
         Event::Listed { incarnation, inventory: Arc::default() },
+        Event::ListsStale { incarnation },
         Event::Unusable { incarnation, step: "initialize", reason: reason.clone() },
         Event::PipesClosed { incarnation, reason },
         Event::Probed { incarnation, answered: false },
