@@ -316,6 +316,8 @@ pub struct InstanceView {
     pub process: Option<ProcessView>,
     /// Since when it sleeps without a process, its tools still known.
     pub dormant_since: Option<Timestamp>,
+    /// Since when its process stands still, until it is wanted.
+    pub frozen_since: Option<Timestamp>,
     /// Since when its start waits for its turn.
     pub waits_since: Option<Timestamp>,
     /// Where calls go: set while a relay is ready to take them.

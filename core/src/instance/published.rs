@@ -51,6 +51,7 @@ impl Instance {
                 State::Dormant { since } => Some(*since),
                 _ => None,
             },
+            frozen_since: self.frozen_at(),
             waits_since: match self.state() {
                 State::Waiting { since, .. } => Some(*since),
                 _ => None,

@@ -5,6 +5,7 @@ use satellite_core::time::{MINUTE, SECOND};
 use satellite_core::view::InstanceStatus;
 
 use crate::stage::Stage;
+use crate::stage::faults::Fault;
 use crate::stage::processes::Behaviour;
 use crate::stage::satellite::Bounds;
 
@@ -21,8 +22,14 @@ pub(super) fn prepare(stage: &mut Stage, satellite: usize, calm: u64, random: &m
         per_team: random.chance(1, 2).then(|| random.between(2, 3) as usize),
         starts: random.between(1, 3) as usize,
     };
+    // What is drawn after it stays as it was.
+    let mut apart = random.clone();
     if let Some(subject) = stage.satellites.get_mut(satellite) {
         subject.bounds = bounds;
+        subject.can_freeze = apart.chance(2, 3);
+    }
+    if apart.chance(1, 2) {
+        stage.rates.set(Fault::LimitKill, apart.between(100, 1_000));
     }
     for number in 0..MANY {
         let behaviour = match number % 6 {

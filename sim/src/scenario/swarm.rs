@@ -42,6 +42,9 @@ pub(super) fn prepare(stage: &mut Stage, calm: u64, random: &mut Random) {
     }
     if random.chance(1, 4) {
         let second = stage.add_satellite("satellite-two");
+        if let Some(subject) = stage.satellites.get_mut(second) {
+            subject.can_freeze = can_freeze;
+        }
         stage.start(second);
     }
     stage.begin_weather(EPOCH.after(calm));

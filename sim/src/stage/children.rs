@@ -1,8 +1,10 @@
 //! What processes do: they start or not, shake hands or not, live for a while, and end.
 
+use satellite_core::cgroup::{Limit, LimitKill, MIB, Owner};
 use satellite_core::control::Event;
 use satellite_core::id::{Incarnation, InstanceKey};
 use satellite_core::process::{Ended, ProcessSpec, SpawnFailure, StderrLine};
+use satellite_core::random::Random;
 use satellite_core::time::{HOUR, MINUTE, SECOND};
 
 use super::child::Child;
@@ -88,6 +90,7 @@ impl Stage {
                 self.queue.put(at, Due::Death { pid, satellite, boot });
             }
         }
+        self.may_hit_limit(satellite, pid, from, 10 * MINUTE);
         if self.strikes(satellite, Fault::ListChange) {
             let at = from + self.dice.between(1, 10 * MINUTE);
             let says = b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n";
@@ -168,14 +171,48 @@ impl Stage {
         if !process.is_told {
             *subject.crashes.entry(key.installation.clone()).or_default() += 1;
         }
+        // Of one that was told to end nobody asks what ended it.
+        let limit = process.killed_by.filter(|_| !process.is_told);
         let ended = Ended {
             code: signal.is_none().then_some(0),
             signal: signal.map(String::from),
-            limit: None,
+            limit,
             last_stderr: Vec::new(),
         };
         let within = if self.dice.chance(1, 2) { 10 * SECOND } else { 3 * MINUTE };
         self.meddle(satellite, &key, within);
-        self.tell(satellite, Event::Exited { key, incarnation, ended });
+        let counted = invariants::limit_kills(self, satellite, &key);
+        self.tell(satellite, Event::Exited { key: key.clone(), incarnation, ended });
+        if let Some(kill) = limit
+            && self.is_boot(satellite, boot)
+        {
+            invariants::limit_kill_told(self, satellite, &key, &kill, counted);
+        }
+    }
+
+    /// Has a limit end a process within so many milliseconds, now and then.
+    pub(super) fn may_hit_limit(&mut self, satellite: usize, pid: u32, from: u64, within: u64) {
+        let rate = self.rates.of(Fault::LimitKill);
+        // Its own source: where it does not happen, all is as it would be without.
+        let mut random = Random::new(u64::from(pid) ^ self.now.0.rotate_left(24));
+        if rate == 0 || !random.chance(rate, 10_000) {
+            return;
+        }
+        let value = 100 * MIB;
+        let kill = match random.below(4) {
+            0 => LimitKill { limit: Limit::Memory, owner: Owner::Team, value: 5 * value },
+            1 => LimitKill { limit: Limit::Processes, owner: Owner::Process, value: 256 },
+            _ => LimitKill { limit: Limit::Memory, owner: Owner::Process, value },
+        };
+        let boot = self.boot_of(satellite);
+        self.later(from + random.between(0, within), move |stage| {
+            let now = stage.now;
+            let is_awake = stage.satellites.get(satellite).is_some_and(|it| it.asleep_until <= now);
+            let process = stage.processes.with_pid(pid).filter(|process| !process.is_told);
+            let Some(process) = process.filter(|_| is_awake) else { return };
+            process.killed_by = Some(kill);
+            stage.struck(satellite, Fault::LimitKill);
+            stage.end_process(satellite, boot, pid, Some("SIGKILL"));
+        });
     }
 }

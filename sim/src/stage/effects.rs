@@ -34,7 +34,6 @@ impl Stage {
             Effect::Terminate { key, incarnation, grace_ms } => {
                 self.terminate(satellite, &key, incarnation, grace_ms);
             }
-            // Its settings say that the model machine cannot freeze.
             Effect::Freeze { key, incarnation } => self.frost(satellite, &key, incarnation, true),
             Effect::Thaw { key, incarnation } => self.frost(satellite, &key, incarnation, false),
             Effect::Relist { key, incarnation } => {

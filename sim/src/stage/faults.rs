@@ -151,11 +151,13 @@ pub enum Fault {
     ThawFails,
     /// Freezing or thawing takes long, perhaps too long.
     FrostSlow,
+    /// A process, frozen or not, is ended by a limit.
+    LimitKill,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 73] = [
+    pub const ALL: [Fault; 74] = [
         Fault::Loss,
         Fault::Refused,
         Fault::OneWay,
@@ -229,11 +231,14 @@ impl Fault {
         Fault::FreezeFails,
         Fault::ThawFails,
         Fault::FrostSlow,
+        Fault::LimitKill,
     ];
 
     /// How many of them come first, and are drawn from the run's own random numbers. The others are
     /// drawn apart from them.
     const NEAR: usize = Fault::FarRefused as usize;
+    /// From here on they are drawn apart from all of these: what follows a draw stays as it was.
+    const APART: usize = Fault::LimitKill as usize;
 
     /// Its name in reports.
     pub fn name(self) -> &'static str {
@@ -311,6 +316,7 @@ impl Fault {
             Fault::FreezeFails => "freezing fails",
             Fault::ThawFails => "thawing fails",
             Fault::FrostSlow => "frost takes long",
+            Fault::LimitKill => "killed by a limit",
         }
     }
 }
@@ -330,8 +336,13 @@ impl Rates {
     /// elsewhere and frozen ones is drawn from `far`.
     pub fn draw(random: &mut Random, far: &mut Random) -> Rates {
         let mut rates = Rates::default();
+        let mut apart = Random::new(!far.clone().next());
         for (place, rate) in rates.0.iter_mut().enumerate() {
-            let random = if place < Fault::NEAR { &mut *random } else { &mut *far };
+            let random = match place {
+                0..Fault::NEAR => &mut *random,
+                Fault::NEAR..Fault::APART => &mut *far,
+                _ => &mut apart,
+            };
             let (occurs, is_often) = (random.chance(1, 2), random.chance(1, 4));
             let most = if is_often { 1_200 } else { 150 };
             let drawn = random.between(10, most);

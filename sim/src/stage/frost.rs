@@ -61,6 +61,7 @@ impl Stage {
         process.frost.busy_until = at;
         let pid = process.pid;
         let key = key.clone();
+        self.may_hit_limit(satellite, pid, 0, if freezes { 4 * MINUTE } else { takes });
         if freezes && self.dice.chance(1, 3) {
             self.client_returns(satellite, &key, pid);
         }

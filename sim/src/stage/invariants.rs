@@ -93,11 +93,15 @@ pub enum Invariant {
     TimeGoesOn,
     /// When faults have ended, everything comes right.
     Converges,
+    /// Nobody waits for a place that a frozen server could give up.
+    RoomIsMade,
+    /// A server that a limit ended is reported as that.
+    LimitKillTold,
 }
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Invariant; 35] = [
+    pub const ALL: [Invariant; 37] = [
         Invariant::OneProcessPerInstance,
         Invariant::ProcessHasInstance,
         Invariant::WithinBounds,
@@ -133,6 +137,8 @@ impl Invariant {
         Invariant::RemotesReturn,
         Invariant::TimeGoesOn,
         Invariant::Converges,
+        Invariant::RoomIsMade,
+        Invariant::LimitKillTold,
     ];
 
     /// What it says.
@@ -173,6 +179,8 @@ impl Invariant {
             Invariant::RemotesReturn => "remotes come back in time",
             Invariant::TimeGoesOn => "time goes on",
             Invariant::Converges => "without faults everything comes right",
+            Invariant::RoomIsMade => "nobody waits for the place of a frozen server",
+            Invariant::LimitKillTold => "a kill by a limit is told as that",
         }
     }
 }
@@ -257,6 +265,7 @@ pub fn after_step(stage: &mut Stage, satellite: Option<usize>) {
         (Invariant::ProcessHasInstance, processes::have_instances(stage, index)),
         (Invariant::WithinBounds, processes::within_bounds(stage, index)),
         (Invariant::ReadyMeansRunning, processes::ready_means_running(stage, index)),
+        (Invariant::RoomIsMade, processes::room_is_made(stage, index)),
         (Invariant::ServerFollowsInstances, views::servers_follow_instances(stage, index)),
         (Invariant::QueuesBounded, views::queues_are_bounded(stage, index)),
     ];
@@ -281,6 +290,7 @@ pub fn after_step(stage: &mut Stage, satellite: Option<usize>) {
 pub(super) use calls::{answered, none_left, notified};
 pub(super) use commands::{begun, not_journalled, results, started_for};
 pub(super) use events::batch;
+pub(super) use processes::{limit_kill_told, limit_kills};
 pub(super) use remotes::{knocked, listed, ran, sent};
 pub(super) use secrets::{journalled, logged, traced};
 pub(super) use views::{heartbeat, moved};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use satellite_core::cgroup::LimitKill;
 use satellite_core::id::{Incarnation, InstanceKey};
 use satellite_core::random::Random;
 
@@ -76,6 +77,8 @@ pub struct Process {
     pub is_told: bool,
     /// Whether it stands still.
     pub frost: Frost,
+    /// The limit that ends it.
+    pub killed_by: Option<LimitKill>,
 }
 
 /// Every process of every satellite.
@@ -100,7 +103,15 @@ impl Processes {
         self.pids += 1;
         self.changes += 1;
         let frost = Frost::default();
-        let process = Process { pid: self.pids, boot, behaviour, is_slow, is_told: false, frost };
+        let process = Process {
+            pid: self.pids,
+            boot,
+            behaviour,
+            is_slow,
+            is_told: false,
+            frost,
+            killed_by: None,
+        };
         self.running.entry((satellite, key.clone(), incarnation)).or_default().push(process);
         self.pids
     }
@@ -149,6 +160,11 @@ impl Processes {
     ) -> Option<&mut Process> {
         let processes = self.running.get_mut(&(satellite, key.clone(), incarnation))?;
         processes.iter_mut().find(|process| process.boot == boot)
+    }
+
+    /// The process with this id, to change it.
+    pub fn with_pid(&mut self, pid: u32) -> Option<&mut Process> {
+        self.running.values_mut().flatten().find(|process| process.pid == pid)
     }
 
     /// Process ids of a satellite, by instance.

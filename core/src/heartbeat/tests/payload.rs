@@ -60,6 +60,7 @@ fn instance(number: usize, tools: usize) -> InstanceView {
             since: crate::time::Timestamp(START.0 - 55_000),
         }),
         dormant_since: None,
+        frozen_since: None,
         waits_since: None,
         ready: Some(Incarnation(1)),
         inventory: Arc::new(Inventory {

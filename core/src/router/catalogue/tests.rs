@@ -56,6 +56,7 @@ pub(crate) fn instance(
         status_message: None,
         process: None,
         dormant_since: None,
+        frozen_since: None,
         waits_since: None,
         ready: Some(Incarnation(1)),
         inventory: Arc::new(Inventory {

@@ -123,6 +123,7 @@ pub(super) fn instance(installation: &str, path: &str, token: &str) -> InstanceV
         status_message: None,
         process: None,
         dormant_since: None,
+        frozen_since: None,
         waits_since: None,
         ready: Some(Incarnation(1)),
         inventory: Arc::new(Inventory {

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use satellite_core::id::TeamId;
+use satellite_core::cgroup::LimitKill;
+use satellite_core::id::{InstanceKey, TeamId};
 use satellite_core::view::{InstanceStatus, InstanceView, ProcessStatus};
 
+use super::Invariant;
 use crate::stage::Stage;
 
 /// No instance has two processes, of whatever start of the daemon.
@@ -83,4 +85,77 @@ pub(super) fn ready_means_running(stage: &Stage, index: usize) -> Result<(), Str
         }
     }
     Ok(())
+}
+
+/// No start waits for a place, be it of the satellite or of its team, that a frozen instance could
+/// give up: one is on its way out at least.
+pub(super) fn room_is_made(stage: &Stage, index: usize) -> Result<(), String> {
+    let Some(subject) = stage.satellites.get(index) else { return Ok(()) };
+    let Some(control) = &subject.control else { return Ok(()) };
+    let (view, bounds) = (control.view(), subject.bounds);
+    let places = &view.places;
+    if view.draining || places.waiting == 0 || places.starting >= bounds.starts {
+        return Ok(());
+    }
+    let is_leaving = |it: &InstanceView| {
+        it.process.is_some_and(|process| process.status == ProcessStatus::Terminating)
+    };
+    let all = || view.instances.values();
+    let leaving = all().filter(|it| is_leaving(it)).count();
+    let could = |team: Option<&TeamId>| {
+        let of_team = |it: &&Arc<InstanceView>| team.is_none_or(|team| it.key.team == *team);
+        let frozen = all().filter(of_team).find(|it| it.frozen_since.is_some())?;
+        let is_under_way = all().filter(of_team).any(|it| is_leaving(it));
+        (!is_under_way).then_some(&frozen.key)
+    };
+    // A place that is held without a process is that of a start which goes on in it.
+    let processes = all().filter(|it| it.process.is_some()).count();
+    let again = places.held.saturating_sub(processes);
+    let for_teams: usize = places.full_teams.values().sum();
+    let for_place = places.waiting.saturating_sub(again + for_teams);
+    if for_place > 0
+        && places.held >= bounds.processes
+        && let Some(frozen) = could(None)
+    {
+        return Err(format!("{}: {frozen} is frozen: {places:?}", subject.name));
+    }
+    for team in places.full_teams.keys().filter(|_| places.starting + leaving < bounds.starts) {
+        if let Some(frozen) = could(Some(team)) {
+            return Err(format!("{}: {frozen} of {team} is frozen: {places:?}", subject.name));
+        }
+    }
+    Ok(())
+}
+
+/// How many ends of an instance's processes a daemon counts as a limit's.
+pub(in crate::stage) fn limit_kills(stage: &Stage, index: usize, key: &InstanceKey) -> u64 {
+    let control = stage.satellites.get(index).and_then(|subject| subject.control.as_ref());
+    let figures = control.and_then(|control| control.view().figures.get(key).cloned());
+    let ended = figures.map(|figures| figures.ended).unwrap_or_default();
+    ended.iter().filter(|(why, _)| why.ends_with("_limit")).map(|(_, count)| count).sum()
+}
+
+/// A daemon was told that a limit ended a process which nobody had told to end: it says so, with the
+/// limit and how to raise it, and counts it as that.
+pub(in crate::stage) fn limit_kill_told(
+    stage: &mut Stage,
+    index: usize,
+    key: &InstanceKey,
+    kill: &LimitKill,
+    counted_before: u64,
+) {
+    let Some(subject) = stage.satellites.get(index) else { return };
+    let Some(control) = &subject.control else { return };
+    let Some(instance) = control.view().instances.get(key).cloned() else { return };
+    let expected = kill.explain(&instance.names.slug);
+    let counted = limit_kills(stage, index, key);
+    let outcome = if instance.status_message.as_deref() != Some(expected.as_str()) {
+        let said = &instance.status_message;
+        Err(format!("{}: {key} was ended by a limit, and it says {said:?}", subject.name))
+    } else if counted != counted_before + 1 {
+        Err(format!("{}: {key}: {counted} kills after {counted_before}", subject.name))
+    } else {
+        Ok(())
+    };
+    stage.watch.holds(Invariant::LimitKillTold, outcome);
 }
