@@ -186,7 +186,10 @@ impl Control {
             | Event::Relay { .. }
             | Event::Wanted { .. }
             | Event::Stderr { .. } => self.fleet_event(now, event, out),
-            Event::Measured { at, samples } => self.measured(now, at, samples, out),
+            Event::Measured { at, samples, teams } => {
+                self.measured(now, at, samples, out);
+                self.teams_measured(now, at, teams, out)
+            }
             Event::Used { reports, lost } => self.used(now, &reports.reports, lost, out),
             Event::ShutdownRequested => self.shutdown_requested(now, out),
             Event::Tick => self.tick(now, out),

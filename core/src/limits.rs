@@ -8,7 +8,7 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cgroup::{Change, ProcessLimits};
+use crate::cgroup::{Change, ProcessLimits, TeamLimits};
 use crate::isolation::Isolation;
 use crate::time::{HOUR, MINUTE, SECOND};
 
@@ -325,6 +325,9 @@ pub struct Settings {
     /// What each process may use.
     #[serde(default)]
     pub process_limits: ProcessLimits,
+    /// What all processes of a team may use together.
+    #[serde(default)]
+    pub team_limits: TeamLimits,
     /// What the operator chose otherwise for the servers of these slugs.
     #[serde(default)]
     pub server_limits: BTreeMap<String, Change>,
@@ -378,6 +381,7 @@ impl Default for Settings {
                 .map(String::from)
                 .collect(),
             process_limits: ProcessLimits::default(),
+            team_limits: TeamLimits::default(),
             server_limits: BTreeMap::new(),
             isolation: Isolation::default(),
         }

@@ -8,8 +8,8 @@ use alloc::string::String;
 use core::fmt::{Display, Write as _};
 
 use crate::id::InstanceKey;
-use crate::view::figures::{Figures, Measured};
-use crate::view::{SatelliteStatus, View};
+use crate::view::figures::{Figures, Measured, TeamFigures};
+use crate::view::{PlacesView, SatelliteStatus, View, WaitsFor};
 
 /// The content type of the format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -91,10 +91,55 @@ const OF_PROCESSES: [Figure; 7] = [
     }),
 ];
 
+/// A figure of a team, where it has one.
+type OfTeam = (&'static str, &'static str, &'static str, fn(&TeamFigures) -> Option<f64>);
+
+const OF_TEAMS: [OfTeam; 7] = [
+    (
+        "satellite_team_cpu_seconds_total",
+        "counter",
+        "Processor time of a team's processes together.",
+        |it| Some(it.usage.cpu_us as f64 / US_PER_SECOND),
+    ),
+    (
+        "satellite_team_cpu_limit_percent",
+        "gauge",
+        "Hundredths of a processor they may have.",
+        |it| it.limits.cpu_percent.map(|value| value as f64),
+    ),
+    (
+        "satellite_team_memory_bytes",
+        "gauge",
+        "Their memory without what can be taken back.",
+        |it| Some(it.usage.memory_bytes as f64),
+    ),
+    ("satellite_team_memory_limit_bytes", "gauge", "The memory that they may have.", |it| {
+        it.limits.memory_bytes.map(|value| value as f64)
+    }),
+    ("satellite_team_processes", "gauge", "Their processes and threads.", |it| {
+        Some(it.usage.processes as f64)
+    }),
+    ("satellite_team_processes_limit", "gauge", "The processes that they may have.", |it| {
+        it.limits.processes.map(|value| value as f64)
+    }),
+    ("satellite_team_near_limits", "gauge", "Limits of which they have used 80 %.", |it| {
+        Some(it.near.len() as f64)
+    }),
+];
+
 /// The page of a satellite.
 pub fn page(view: &View) -> String {
     let mut page = Page::default();
     satellite(&mut page, view);
+    places(&mut page, &view.places);
+    for (name, kind, help, figure) in OF_TEAMS {
+        let mut metric = page.metric(name, kind, help);
+        for (team, figures) in view.teams.iter() {
+            if let Some(value) = figure(figures) {
+                metric.sample(&[("team", team.as_str())], value);
+            }
+        }
+    }
     for (name, kind, help, figure) in OF_PROCESSES {
         let mut metric = page.metric(name, kind, help);
         for (key, figures) in view.figures.iter() {
@@ -142,6 +187,23 @@ fn satellite(page: &mut Page, view: &View) {
                 parts.sample(&[("asked", asked), ("part", part.as_str())], value);
             }
         }
+    }
+}
+
+/// Places for processes, and who waits for one.
+fn places(page: &mut Page, places: &PlacesView) {
+    let counts = [
+        ("satellite_places_held", "Places for processes that are taken.", places.held),
+        ("satellite_places_capacity", "Places for processes.", places.capacity),
+        ("satellite_starts_under_way", "Servers that are being started.", places.starting),
+    ];
+    for (name, help, count) in counts {
+        page.metric(name, "gauge", help).sample(&[], count);
+    }
+    let help = "Starts that wait for their turn, by what they wait for.";
+    let mut waiting = page.metric("satellite_starts_waiting", "gauge", help);
+    for what in WaitsFor::ALL {
+        waiting.sample(&[("for", what.as_str())], places.waiting_for(what));
     }
 }
 
@@ -245,6 +307,33 @@ mod tests {
         ] {
             assert!(page.lines().any(|it| it == line), "no {line} in\n{page}");
         }
+    }
+
+    #[test]
+    fn who_waits_for_a_start_is_counted_by_what_for() {
+        let mut places = PlacesView {
+            held: 50,
+            capacity: 50,
+            starting: 4,
+            waiting: 10,
+            waiting_in_place: 1,
+            full_teams: BTreeMap::from([("t".into(), 3), ("u".into(), 2)]),
+            ..PlacesView::default()
+        };
+        let waiting = |places: &PlacesView| {
+            let view = View { places: places.clone(), ..View::default() };
+            let page = page(&view);
+            let line = |what| {
+                let start = format!("satellite_starts_waiting{{for=\"{what}\"}} ");
+                let found = page.lines().find_map(|line| line.strip_prefix(&start));
+                found.and_then(|count| count.parse::<usize>().ok()).expect("a count")
+            };
+            [line("team_place"), line("place"), line("other_starts")]
+        };
+        assert_eq!(waiting(&places), [5, 4, 1]);
+        places.held = 49;
+        assert_eq!(waiting(&places), [5, 0, 5]);
+        assert_eq!(waiting(&PlacesView::default()), [0, 0, 0]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::{LimitKill, ProcessLimits, Usage};
-use crate::id::{Incarnation, InstanceKey};
+use crate::id::{Incarnation, InstanceKey, TeamId};
 use crate::secret::Secret;
 
 /// A child process to start.
@@ -69,6 +69,24 @@ pub struct Sample {
     pub incarnation: Incarnation,
     /// What it used.
     pub usage: Usage,
+}
+
+/// What all processes of a team used together at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TeamSample {
+    /// The team.
+    pub team: TeamId,
+    /// What they used.
+    pub usage: Usage,
+}
+
+/// What the host measured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Samples {
+    /// Each process, with everything it started.
+    pub processes: Vec<Sample>,
+    /// Each team that has one.
+    pub teams: Vec<TeamSample>,
 }
 
 /// A line of a process's standard error.

@@ -14,7 +14,7 @@ use serde::de::value::StrDeserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use figures::{Calls, Figures};
+use figures::{Calls, Figures, TeamFigures};
 
 use crate::id::{Incarnation, InstallationId, InstanceId, InstanceKey, SatelliteId, TeamId};
 use crate::isolation::Level;
@@ -41,6 +41,8 @@ pub struct View {
     pub paths: BTreeMap<String, InstanceKey>,
     /// What is counted and measured of each instance with a process.
     pub figures: Arc<BTreeMap<InstanceKey, Figures>>,
+    /// What the processes of each team use together, where that was measured.
+    pub teams: Arc<BTreeMap<TeamId, TeamFigures>>,
     /// Calls of each team's tools since the start.
     pub calls: Arc<BTreeMap<TeamId, Calls>>,
     /// Events that wait for the Backend, and how many may.
@@ -140,6 +142,8 @@ pub struct PlacesView {
     pub starts_max: usize,
     /// Starts that wait for their turn.
     pub waiting: usize,
+    /// Those of them that hold a place already, and wait only for other starts to be over.
+    pub waiting_in_place: usize,
     /// How many places a team may take, if that is bounded.
     pub team_quota: Option<usize>,
     /// Teams that have taken as many as they may, and how many of their starts wait for that.
@@ -149,7 +153,8 @@ pub struct PlacesView {
 }
 
 /// What a start waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum WaitsFor {
     /// A place of its team.
     TeamPlace,
@@ -159,7 +164,35 @@ pub enum WaitsFor {
     OtherStarts,
 }
 
+impl WaitsFor {
+    /// All of them.
+    pub const ALL: [WaitsFor; 3] = [WaitsFor::TeamPlace, WaitsFor::Place, WaitsFor::OtherStarts];
+
+    /// Its name in status pages and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WaitsFor::TeamPlace => "team_place",
+            WaitsFor::Place => "place",
+            WaitsFor::OtherStarts => "other_starts",
+        }
+    }
+}
+
 impl PlacesView {
+    /// How many starts wait for this.
+    pub fn waiting_for(&self, what: WaitsFor) -> usize {
+        let of_teams = self.full_teams.values().sum();
+        let others = self.waiting.saturating_sub(of_teams).saturating_sub(self.waiting_in_place);
+        let is_full = self.held >= self.capacity;
+        match what {
+            WaitsFor::TeamPlace => of_teams,
+            WaitsFor::Place if is_full => others,
+            WaitsFor::Place => 0,
+            WaitsFor::OtherStarts if is_full => self.waiting_in_place,
+            WaitsFor::OtherStarts => self.waiting_in_place.saturating_add(others),
+        }
+    }
+
     /// What the starts of a team that wait do so for.
     pub fn waits_for(&self, team: &TeamId) -> WaitsFor {
         if self.full_teams.contains_key(team) {

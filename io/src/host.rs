@@ -18,7 +18,7 @@ use std::future::Future;
 
 use satellite_core::cgroup::LimitKill;
 use satellite_core::id::{Incarnation, InstanceKey};
-use satellite_core::process::{ProcessSpec, Sample, SpawnFailure};
+use satellite_core::process::{ProcessSpec, Samples, SpawnFailure};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
@@ -45,7 +45,7 @@ pub trait ProcessHost: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Process<Self>, SpawnFailure>> + Send;
 
     /// What the processes that run use, each with everything it started.
-    fn samples(&self) -> impl Future<Output = Vec<Sample>> + Send;
+    fn samples(&self) -> impl Future<Output = Samples> + Send;
 }
 
 /// A process to start.

@@ -15,7 +15,6 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use satellite_core::cgroup::TeamLimits;
 use satellite_core::isolation::Isolation;
 use satellite_core::limits::{Settings, SystemInfo};
 use satellite_core::log::Level;
@@ -57,8 +56,6 @@ pub struct DaemonSettings {
     pub environment: Environment,
     /// Below this directory each team has a home of its own for its servers.
     pub homes: PathBuf,
-    /// What all processes of a team may use together.
-    pub team_limits: TeamLimits,
     /// One home for all instead, for a developer's own machine.
     pub shared_home: Option<PathBuf>,
     /// What servers see and reach.
@@ -168,6 +165,7 @@ impl DaemonSettings {
             stderr_lines_per_second,
             allowed_commands,
             process_limits: limits::of_processes(sources)?,
+            team_limits: limits::of_teams(sources)?,
             server_limits: limits::of_servers(sources)?,
             // The machine says it, where this is looked for.
             isolation: Isolation { asked: limits::isolation(sources)?, ..Isolation::default() },
@@ -206,7 +204,6 @@ impl DaemonSettings {
             },
             environment: sources.environment(),
             homes: PathBuf::from(sources.text("HOME")).join("mcp-cache"),
-            team_limits: limits::of_teams(sources)?,
             shared_home: None,
             jail: JailSettings::read(sources, limits::isolation(sources)?)?,
             warnings: sources.warnings(),

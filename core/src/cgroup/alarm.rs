@@ -1,4 +1,4 @@
-//! When to warn that a process comes near a limit: once per crossing.
+//! When to warn that a process, or all of a team's together, come near a limit: once per crossing.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::kill::next_memory_bytes;
-use super::limits::{Limit, MIB, ProcessLimits};
+use super::limits::{Limit, MIB};
 use super::usage::Usage;
 use crate::time::{SECOND, Timestamp};
 
@@ -28,7 +28,7 @@ pub struct Alarm {
     cpu_percent: Option<u64>,
 }
 
-/// A process has come near a limit, or gone from it.
+/// A process, or a team's processes, have come near a limit, or gone from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crossing {
     /// Which limit.
@@ -42,12 +42,12 @@ pub struct Crossing {
 }
 
 impl Alarm {
-    /// Takes a sample of the moment `at`. The processor's share is not looked at while the process
-    /// is `boosted`: it may have more then.
+    /// Takes a sample of the moment `at`; `limits` tells those that there are. The processor's share
+    /// is not looked at while the process is `boosted`: it may have more then.
     pub fn observe(
         &mut self,
         at: Timestamp,
-        limits: &ProcessLimits,
+        limits: impl Fn(Limit) -> Option<u64>,
         usage: Usage,
         boosted: bool,
     ) -> Vec<Crossing> {
@@ -57,7 +57,7 @@ impl Alarm {
             (Limit::Processes, Some(usage.processes)),
         ];
         let crossed = used.into_iter().filter_map(|(limit, used)| {
-            let (used, value) = (used?, limits.value(limit));
+            let (used, value) = (used?, limits(limit)?);
             let is_near = self.is_near(limit, used, value);
             let has_changed =
                 if is_near { self.over.insert(limit) } else { self.over.remove(&limit) };
@@ -111,25 +111,47 @@ impl Crossing {
 
     /// What happened and what to do about it, for people; `slug` names the server.
     pub fn explain(&self, slug: &str) -> String {
-        let (used, value, percent) = (self.used, self.value, self.percent());
-        let (what, more) = match self.limit {
-            Limit::Cpu => (
-                format!("{used} % of a processor, of {value} % that it may have"),
-                format!("cpu={}", value.saturating_mul(2)),
-            ),
-            Limit::Memory => (
-                format!("{} MB of memory, of {} MB that it may have", used / MIB, value / MIB),
-                format!("memory={}", next_memory_bytes(value) / MIB),
-            ),
-            Limit::Processes => (
-                format!("{used} processes and threads, of {value} that it may have"),
-                format!("processes={}", value.saturating_mul(2)),
-            ),
+        let (limit, next) = (self.limit, self.next());
+        format!(
+            "the server uses {} that it may have ({} %); raise it with \
+             SATELLITE_SERVER_LIMITS=\"{slug}:{limit}={next}\"",
+            self.shares(),
+            self.percent()
+        )
+    }
+
+    /// The same of all servers of a team.
+    pub fn explain_of_team(&self) -> String {
+        let setting = match self.limit {
+            Limit::Cpu => "SATELLITE_TEAM_CPU_PERCENT",
+            Limit::Memory => "SATELLITE_TEAM_MEMORY_MB",
+            Limit::Processes => "SATELLITE_TEAM_PROCESSES",
         };
         format!(
-            "the server uses {what} ({percent} %); raise it with \
-             SATELLITE_SERVER_LIMITS=\"{slug}:{more}\""
+            "the servers of this team use {} that they may have together ({} %); raise it with \
+             {setting}={}",
+            self.shares(),
+            self.percent(),
+            self.next()
         )
+    }
+
+    /// What is used of what there is.
+    fn shares(&self) -> String {
+        let (used, value) = (self.used, self.value);
+        match self.limit {
+            Limit::Cpu => format!("{used} % of a processor, of {value} %"),
+            Limit::Memory => format!("{} MB of memory, of {} MB", used / MIB, value / MIB),
+            Limit::Processes => format!("{used} processes and threads, of {value}"),
+        }
+    }
+
+    /// The limit to try next, in the unit of settings.
+    fn next(&self) -> u64 {
+        match self.limit {
+            Limit::Memory => next_memory_bytes(self.value) / MIB,
+            Limit::Cpu | Limit::Processes => self.value.saturating_mul(2),
+        }
     }
 }
 
@@ -140,13 +162,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cgroup::{ProcessLimits, TeamLimits};
 
     const NOTHING: [bool; 0] = [];
 
     fn memory(alarm: &mut Alarm, percent: u64) -> Vec<bool> {
         let limits = ProcessLimits { memory_bytes: 1_000, ..ProcessLimits::default() };
         let usage = Usage { memory_bytes: percent * 10, ..Usage::default() };
-        let crossings = alarm.observe(Timestamp(0), &limits, usage, false);
+        let limits = |limit| Some(limits.value(limit));
+        let crossings = alarm.observe(Timestamp(0), limits, usage, false);
         crossings.iter().map(|it| it.is_near).collect()
     }
 
@@ -170,7 +194,8 @@ mod tests {
         let mut alarm = Alarm::default();
         let mut observe = |at_s: u64, used_s: u64, boosted| {
             let usage = Usage { cpu_us: used_s * 1_000_000, ..Usage::default() };
-            let crossings = alarm.observe(Timestamp(at_s * SECOND), &limits, usage, boosted);
+            let limits = |limit| Some(limits.value(limit));
+            let crossings = alarm.observe(Timestamp(at_s * SECOND), limits, usage, boosted);
             (alarm.cpu_percent(), crossings)
         };
         assert_eq!(observe(0, 0, true), (None, vec![]));
@@ -199,6 +224,22 @@ mod tests {
         }
         assert!(at(Limit::Cpu, 9, 10).contains("files:cpu=20"));
         assert!(at(Limit::Processes, 256, 256).contains("files:processes=512"));
+    }
+
+    #[test]
+    fn a_team_is_warned_of_the_limits_that_it_has_and_of_no_others() {
+        let team = TeamLimits { memory_bytes: Some(100 * MIB), ..TeamLimits::default() };
+        let usage = Usage { memory_bytes: 85 * MIB, processes: 9_999, ..Usage::default() };
+        let mut alarm = Alarm::default();
+        let crossings = alarm.observe(Timestamp(0), |limit| team.value(limit), usage, false);
+        let [memory] = &crossings[..] else { panic!("{crossings:?}") };
+        let text = memory.explain_of_team();
+        for word in ["this team", "85 MB", "100 MB", "85 %", "SATELLITE_TEAM_MEMORY_MB=256"] {
+            assert!(text.contains(word), "{text}");
+        }
+        let text = |limit| Crossing { limit, used: 9, value: 10, is_near: true }.explain_of_team();
+        assert!(text(Limit::Cpu).contains("SATELLITE_TEAM_CPU_PERCENT=20"));
+        assert!(text(Limit::Processes).contains("SATELLITE_TEAM_PROCESSES=20"));
     }
 
     proptest! {

@@ -121,6 +121,17 @@ pub struct TeamLimits {
     pub processes: Option<u64>,
 }
 
+impl TeamLimits {
+    /// The value of one limit, in its own unit, where there is one.
+    pub fn value(&self, limit: Limit) -> Option<u64> {
+        match limit {
+            Limit::Cpu => self.cpu_percent,
+            Limit::Memory => self.memory_bytes,
+            Limit::Processes => self.processes,
+        }
+    }
+}
+
 /// What an operator chose for one server; the rest is as for all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::credentials::Credentials;
 use crate::http::{HttpAnswer, HttpFailure};
 use crate::id::{Incarnation, InstanceKey};
-use crate::process::{Ended, Sample, SpawnFailure, StderrLine};
+use crate::process::{Ended, Sample, SpawnFailure, StderrLine, TeamSample};
 use crate::recording::words::Word;
 use crate::relay::Report;
 use crate::request::RequestKey;
@@ -131,6 +131,9 @@ pub enum Event {
         at: Timestamp,
         /// What each uses.
         samples: Vec<Sample>,
+        /// What those of each team use together.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        teams: Vec<TeamSample>,
     },
     /// Clients did something. Shared, so that the surface knows when it has been dealt with.
     Used {

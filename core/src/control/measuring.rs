@@ -12,25 +12,31 @@ use crate::Verdict;
 use crate::cgroup::{Alarm, Crossing, Limit};
 use crate::id::{Incarnation, InstanceKey, TeamId};
 use crate::instance::{Launch, State};
-use crate::log::Level;
-use crate::process::{Ended, Sample};
+use crate::log::{Level, LogLine};
+use crate::process::{Ended, Sample, TeamSample};
 use crate::time::Timestamp;
 use crate::usage::Report;
-use crate::view::figures::{Calls, Figures, Measured};
+use crate::view::figures::{Calls, Figures, Measured, TeamFigures};
 use crate::wire::event::{EventData, LimitExceeded, ResourceType};
 
 /// What is known of how much everybody uses.
 #[derive(Debug, Default)]
 pub(super) struct Measuring {
     alarms: BTreeMap<InstanceKey, (Incarnation, Alarm)>,
+    team_alarms: BTreeMap<TeamId, Alarm>,
     /// Shared with the view: changing it leaves what was published as it was.
     instances: Arc<BTreeMap<InstanceKey, Figures>>,
+    teams: Arc<BTreeMap<TeamId, TeamFigures>>,
     calls: Arc<BTreeMap<TeamId, Calls>>,
 }
 
 impl Measuring {
     pub(super) fn instances(&self) -> &Arc<BTreeMap<InstanceKey, Figures>> {
         &self.instances
+    }
+
+    pub(super) fn teams(&self) -> &Arc<BTreeMap<TeamId, TeamFigures>> {
+        &self.teams
     }
 
     pub(super) fn calls(&self) -> &Arc<BTreeMap<TeamId, Calls>> {
@@ -76,16 +82,28 @@ impl Measuring {
         }
     }
 
-    /// How many instances are near each limit, one phrase each.
+    /// How many instances and teams are near each limit, one phrase each.
     pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
-        [Limit::Cpu, Limit::Memory, Limit::Processes].into_iter().filter_map(|limit| {
-            let near =
-                self.alarms.values().filter(|(_, alarm)| alarm.near().contains(&limit)).count();
-            (near > 0).then(|| match near {
-                1 => format!("a server is near its limit of {limit}"),
-                _ => format!("{near} servers are near their limits of {limit}"),
-            })
+        [Limit::Cpu, Limit::Memory, Limit::Processes].into_iter().flat_map(|limit| {
+            let servers = self.alarms.values().map(|(_, alarm)| alarm);
+            let phrases = [
+                phrase("server", servers.filter(|it| it.near().contains(&limit)).count(), limit),
+                phrase(
+                    "team",
+                    self.team_alarms.values().filter(|it| it.near().contains(&limit)).count(),
+                    limit,
+                ),
+            ];
+            phrases.into_iter().flatten()
         })
+    }
+}
+
+fn phrase(what: &str, near: usize, limit: Limit) -> Option<String> {
+    match near {
+        0 => None,
+        1 => Some(format!("a {what} is near its limit of {limit}")),
+        _ => Some(format!("{near} {what}s are near their limits of {limit}")),
     }
 }
 
@@ -101,6 +119,29 @@ fn reason(ended: &Ended, was_told: bool) -> &'static str {
         (None, Some(_), _) => "signal",
         (None, None, Some(0)) => "exit",
         (None, None, _) => "failure",
+    }
+}
+
+/// The event about a limit of a team, or of one of its instances.
+fn exceeded(
+    team: &TeamId,
+    key: Option<&InstanceKey>,
+    crossing: &Crossing,
+    explanation: String,
+) -> LimitExceeded {
+    LimitExceeded {
+        team_id: team.clone(),
+        resource_type: match crossing.limit {
+            Limit::Cpu => ResourceType::Cpu,
+            Limit::Memory => ResourceType::Memory,
+            Limit::Processes => ResourceType::Processes,
+        },
+        current_value: crossing.used as f64,
+        limit_value: crossing.value as f64,
+        installation_id: key.map(|key| key.installation.clone()),
+        user_id: key.map(|key| key.user.clone()),
+        percent: Some(crossing.percent()),
+        message: Some(explanation),
     }
 }
 
@@ -127,7 +168,8 @@ impl Control {
             if *of != incarnation {
                 (*of, *alarm) = (incarnation, Alarm::default());
             }
-            for crossing in alarm.observe(at, &limits, usage, boosted) {
+            let of = |limit| Some(limits.value(limit));
+            for crossing in alarm.observe(at, of, usage, boosted) {
                 crossed.push((key.clone(), crossing));
             }
             let cpu_percent = alarm.cpu_percent();
@@ -139,6 +181,69 @@ impl Control {
             self.tell_crossing(now, &key, &crossing, out);
         }
         Verdict::Handled
+    }
+
+    /// Takes what all processes of each team used together at the moment `at`. Of a team that is not
+    /// named none runs.
+    pub(super) fn teams_measured(
+        &mut self,
+        now: Timestamp,
+        at: Timestamp,
+        samples: Vec<TeamSample>,
+        out: &mut Vec<Effect>,
+    ) -> Verdict {
+        let limits = self.settings.team_limits;
+        let mut before = core::mem::take(&mut self.measuring.team_alarms);
+        let mut figures = BTreeMap::new();
+        for TeamSample { team, usage } in samples {
+            let mut alarm = before.remove(&team).unwrap_or_default();
+            // The limit holds whatever is being started.
+            for crossing in alarm.observe(at, |limit| limits.value(limit), usage, false) {
+                self.tell_team(now, &team, &crossing, out);
+            }
+            let (cpu_percent, near) = (alarm.cpu_percent(), alarm.near().clone());
+            figures.insert(team.clone(), TeamFigures { usage, cpu_percent, near, limits });
+            self.measuring.team_alarms.insert(team, alarm);
+        }
+        self.measuring.teams = Arc::new(figures);
+        Verdict::Handled
+    }
+
+    fn tell_team(
+        &mut self,
+        now: Timestamp,
+        team: &TeamId,
+        crossing: &Crossing,
+        out: &mut Vec<Effect>,
+    ) {
+        let (level, message) = if crossing.is_near {
+            (Level::Warn, "the servers of a team are near a limit together")
+        } else {
+            (Level::Info, "the servers of a team are no longer near a limit together")
+        };
+        let line = LogLine::new(level, message).with("teamId", team.as_str());
+        let explanation = crossing.explain_of_team();
+        self.log_crossing(line, crossing, &explanation, out);
+        if crossing.is_near {
+            let exceeded = exceeded(team, None, crossing, explanation);
+            self.emit(now, EventData::LimitExceeded(exceeded), out);
+        }
+    }
+
+    fn log_crossing(
+        &self,
+        line: LogLine,
+        crossing: &Crossing,
+        explanation: &str,
+        out: &mut Vec<Effect>,
+    ) {
+        let line = line
+            .with("operation", "resource_limit")
+            .with("limit", crossing.limit.as_str())
+            .with("used", crossing.used)
+            .with("value", crossing.value);
+        let line = if crossing.is_near { line.with("hint", explanation) } else { line };
+        out.push(Effect::Log(line));
     }
 
     fn tell_crossing(
@@ -155,32 +260,11 @@ impl Control {
             (Level::Info, "a server is no longer near a limit")
         };
         let explanation = crossing.explain(&instance.lifecycle().spec.names.slug);
-        let line = self
-            .line(key, level, message)
-            .with("operation", "resource_limit")
-            .with("limit", crossing.limit.as_str())
-            .with("used", crossing.used)
-            .with("value", crossing.value);
-        if !crossing.is_near {
-            out.push(Effect::Log(line));
-            return;
+        self.log_crossing(self.line(key, level, message), crossing, &explanation, out);
+        if crossing.is_near {
+            let exceeded = exceeded(&key.team, Some(key), crossing, explanation);
+            self.emit(now, EventData::LimitExceeded(exceeded), out);
         }
-        out.push(Effect::Log(line.with("hint", &explanation)));
-        let exceeded = LimitExceeded {
-            team_id: key.team.clone(),
-            resource_type: match crossing.limit {
-                Limit::Cpu => ResourceType::Cpu,
-                Limit::Memory => ResourceType::Memory,
-                Limit::Processes => ResourceType::Processes,
-            },
-            current_value: crossing.used as f64,
-            limit_value: crossing.value as f64,
-            installation_id: Some(key.installation.clone()),
-            user_id: Some(key.user.clone()),
-            percent: Some(crossing.percent()),
-            message: Some(explanation),
-        };
-        self.emit(now, EventData::LimitExceeded(exceeded), out);
     }
 
     /// Counts the starts and ends of processes of instances that there are.

@@ -215,6 +215,7 @@ impl Places {
             starting: self.starting.len(),
             starts_max: self.bounds.starts,
             waiting: self.tickets.len(),
+            waiting_in_place: self.teams.values().map(|team| team.again.len()).sum(),
             team_quota: self.bounds.per_team,
             full_teams: full_teams.map(|(id, team)| (id.clone(), team.waiting.len())).collect(),
             wait_ms,

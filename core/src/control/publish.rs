@@ -65,6 +65,7 @@ impl Control {
         view.health = health;
         view.outbox = outbox;
         view.figures = Arc::clone(self.measuring.instances());
+        view.teams = Arc::clone(self.measuring.teams());
         view.calls = Arc::clone(self.measuring.calls());
         view.places = places;
         view.error_count = self.errors;

@@ -36,7 +36,7 @@ impl Handles {
             | Event::Relay { key: _, incarnation: _, report: _ }
             | Event::Wanted { key: _ }
             | Event::Stderr { key: _, incarnation: _, lines: _, dropped: _, dropped_over_ms: _ }
-            | Event::Measured { at: _, samples: _ }
+            | Event::Measured { at: _, samples: _, teams: _ }
             | Event::Used { reports: _, lost: _ }
             | Event::UserForgotten { request: _, identities: _, sessions: _ }
             | Event::ShutdownRequested

@@ -2,7 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use crate::cgroup::{Limit, ProcessLimits, Usage};
+use crate::cgroup::{Limit, ProcessLimits, TeamLimits, Usage};
 use crate::id::Incarnation;
 
 /// What is counted and measured of an instance.
@@ -32,6 +32,19 @@ pub struct Measured {
     pub near: BTreeSet<Limit>,
     /// What it may use.
     pub limits: ProcessLimits,
+}
+
+/// What all processes of a team used together at their last sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TeamFigures {
+    /// What they used.
+    pub usage: Usage,
+    /// The share of one processor, in hundredths, over the last half minute that was looked at.
+    pub cpu_percent: Option<u64>,
+    /// The limits of which the team has been warned.
+    pub near: BTreeSet<Limit>,
+    /// What they may use.
+    pub limits: TeamLimits,
 }
 
 /// Calls of a team's tools.

@@ -21,7 +21,7 @@ pub(super) fn establish(
         settings.jail.is_wanted = false;
         return Ok(None);
     }
-    let Opened { groups, isolation } = ControlGroups::open(marker, settings.team_limits);
+    let Opened { groups, isolation } = ControlGroups::open(marker, settings.core.team_limits);
     let isolation = Isolation { asked, ..isolation };
     let reasons = isolation.reasons();
     if asked == Asked::Required && !reasons.is_empty() {

@@ -10,6 +10,7 @@ use http::header::AUTHORIZATION;
 use satellite_core::http::HttpFailure;
 use satellite_core::limits::BACKEND_BODY_MAX_BYTES;
 use satellite_core::secret::Secret;
+use satellite_core::view::WaitsFor;
 use satellite_core::wire::path::escape;
 use serde_json::{Value, json};
 
@@ -182,14 +183,35 @@ fn counts(instances: &Value) -> Option<String> {
     Some(if counts.is_empty() { String::from("none") } else { counts.join(", ") })
 }
 
-/// The places for processes, e.g. `50 of 50 taken, 3 starting, 7 waiting`.
+/// The places for processes, e.g. `50 of 50 taken, 3 starting, 7 waiting (5 for a place, 2 for one
+/// of their team)`.
 fn places(places: &Value) -> Option<String> {
     let count = |name: &str| places[name].as_u64();
     let (taken, of, starting) = (count("taken")?, count("of")?, count("starting")?);
     Some(match count("waiting")? {
         0 => format!("{taken} of {of} taken, {starting} starting"),
-        waiting => format!("{taken} of {of} taken, {starting} starting, {waiting} waiting"),
+        waiting => {
+            let what = waiting_for(&places["waiting_for"]);
+            format!("{taken} of {of} taken, {starting} starting, {waiting} waiting{what}")
+        }
     })
+}
+
+/// What starts wait for, as far as a satellite tells.
+fn waiting_for(counts: &Value) -> String {
+    let reasons = [
+        (WaitsFor::Place, "for a place"),
+        (WaitsFor::TeamPlace, "for one of their team"),
+        (WaitsFor::OtherStarts, "for other starts"),
+    ];
+    let reasons = reasons.iter().filter_map(|(what, text)| {
+        let count = counts[what.as_str()].as_u64().filter(|count| *count > 0)?;
+        Some(format!("{count} {text}"))
+    });
+    match reasons.collect::<Vec<String>>().join(", ") {
+        none if none.is_empty() => none,
+        reasons => format!(" ({reasons})"),
+    }
 }
 
 /// How far servers are isolated, e.g. `best-effort, without memory_limit`.
@@ -241,6 +263,12 @@ mod tests {
         assert_eq!(counts(&Value::Null), None);
         let full = json!({"taken": 50, "of": 50, "starting": 3, "waiting": 7});
         assert_eq!(places(&full).as_deref(), Some("50 of 50 taken, 3 starting, 7 waiting"));
+        let mut told = full.clone();
+        told["waiting_for"] = json!({"place": 5, "team_place": 2, "other_starts": 0});
+        assert_eq!(
+            places(&told).as_deref(),
+            Some("50 of 50 taken, 3 starting, 7 waiting (5 for a place, 2 for one of their team)")
+        );
         assert_eq!(places(&Value::Null), None);
         let answered = json!({"age_ms": 2_500, "round_trip_ms": 3, "state": "polling"});
         assert_eq!(round_trip(&answered).as_deref(), Some("last answer 2 s ago, after 3 ms"));

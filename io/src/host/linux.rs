@@ -13,7 +13,7 @@ use std::sync::Arc;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::c_int;
 use satellite_core::id::TeamId;
-use satellite_core::process::{Sample, SpawnFailure};
+use satellite_core::process::{Samples, SpawnFailure};
 use sha2::{Digest, Sha256};
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
@@ -197,7 +197,7 @@ impl ProcessHost for LinuxHost {
         self.spawn_at(launch, start).await
     }
 
-    async fn samples(&self) -> Vec<Sample> {
+    async fn samples(&self) -> Samples {
         self.inner.measured.samples().await
     }
 }

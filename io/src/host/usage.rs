@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::unistd::{Pid, SysconfVar, sysconf};
 use satellite_core::cgroup::Usage;
-use satellite_core::id::{Incarnation, InstanceKey};
-use satellite_core::process::Sample;
+use satellite_core::id::{Incarnation, InstanceKey, TeamId};
+use satellite_core::process::{Sample, Samples, TeamSample};
 
 use super::process_table::{self, Entry};
 
@@ -27,6 +27,16 @@ pub(super) enum Source {
     Group(PathBuf),
     /// The process and what it started.
     Tree(Pid),
+}
+
+impl Source {
+    /// The directory of its team's group, which holds its own.
+    fn team_group(&self) -> Option<&Path> {
+        match self {
+            Source::Group(path) => path.parent(),
+            Source::Tree(_) => None,
+        }
+    }
 }
 
 /// A process is measured for as long as this lives.
@@ -51,11 +61,11 @@ impl Measured {
 
     /// Looks at every process; off the runtime's threads, for the kernel adds up what it counts when
     /// it is asked.
-    pub(super) async fn samples(&self) -> Vec<Sample> {
+    pub(super) async fn samples(&self) -> Samples {
         let running: Vec<(Name, Source)> =
             self.lock().iter().map(|(name, source)| (name.clone(), source.clone())).collect();
         if running.is_empty() {
-            return Vec::new();
+            return Samples::default();
         }
         tokio::task::spawn_blocking(move || read(running)).await.unwrap_or_default()
     }
@@ -65,17 +75,39 @@ impl Measured {
     }
 }
 
-fn read(running: Vec<(Name, Source)>) -> Vec<Sample> {
+fn read(running: Vec<(Name, Source)>) -> Samples {
     let needs_table = running.iter().any(|(_, source)| matches!(source, Source::Tree(_)));
     let table = if needs_table { process_table::list() } else { Vec::new() };
-    let samples = running.into_iter().filter_map(|((key, incarnation), source)| {
-        let usage = match source {
-            Source::Group(path) => of_group(&path)?,
-            Source::Tree(pid) => of_tree(pid, &table),
+    let mut processes = Vec::new();
+    let mut teams: BTreeMap<TeamId, Usage> = BTreeMap::new();
+    let mut groups: BTreeMap<TeamId, PathBuf> = BTreeMap::new();
+    for ((key, incarnation), source) in running {
+        let usage = match &source {
+            Source::Group(path) => of_group(path),
+            Source::Tree(pid) => Some(of_tree(*pid, &table)),
         };
-        Some(Sample { key, incarnation, usage })
-    });
-    samples.collect()
+        let Some(usage) = usage else { continue };
+        match source.team_group() {
+            Some(path) => {
+                groups.entry(key.team.clone()).or_insert_with(|| path.to_path_buf());
+            }
+            None => add(teams.entry(key.team.clone()).or_default(), &usage),
+        }
+        processes.push(Sample { key, incarnation, usage });
+    }
+    // The group of a team counts what has ended, too, and what is not the process of a server.
+    teams.extend(groups.into_iter().filter_map(|(team, path)| Some((team, of_group(&path)?))));
+    let teams = teams.into_iter().map(|(team, usage)| TeamSample { team, usage }).collect();
+    Samples { processes, teams }
+}
+
+fn add(sum: &mut Usage, usage: &Usage) {
+    let Usage { cpu_us, throttled_us, throttled_periods, memory_bytes, processes } = usage;
+    sum.cpu_us = sum.cpu_us.saturating_add(*cpu_us);
+    sum.throttled_us = sum.throttled_us.saturating_add(*throttled_us);
+    sum.throttled_periods = sum.throttled_periods.saturating_add(*throttled_periods);
+    sum.memory_bytes = sum.memory_bytes.saturating_add(*memory_bytes);
+    sum.processes = sum.processes.saturating_add(*processes);
 }
 
 /// `None` where the group is gone.
@@ -150,7 +182,9 @@ mod tests {
         let entered = measured.enter(name("u"), Source::Tree(main));
         let usage = loop {
             let samples = measured.samples().await;
-            let [Sample { usage, .. }] = &samples[..] else { panic!("{samples:?}") };
+            let [Sample { usage, .. }] = &samples.processes[..] else { panic!("{samples:?}") };
+            let [TeamSample { usage: of_team, .. }] = &samples.teams[..] else { panic!() };
+            assert_eq!(of_team, usage);
             if usage.processes == 3 && usage.cpu_us >= 50_000 {
                 break *usage;
             }
@@ -160,17 +194,21 @@ mod tests {
         nix::sys::signal::killpg(main, nix::sys::signal::Signal::SIGKILL).expect("it runs");
         child.wait().expect("it is a child");
         drop(entered);
-        assert!(measured.samples().await.is_empty());
+        assert_eq!(measured.samples().await, Samples::default());
     }
 
     #[tokio::test]
     async fn a_group_says_what_its_processes_use_and_one_that_is_gone_says_nothing() {
-        let directory = std::env::temp_dir().join(format!("usage-{}", std::process::id()));
+        let team = std::env::temp_dir().join(format!("usage-{}", std::process::id()));
+        let directory = team.join("server");
         std::fs::create_dir_all(&directory).expect("a directory");
         for (file, text) in [
             ("cpu.stat", "usage_usec 7000\nnr_throttled 3\nthrottled_usec 900\n"),
             ("memory.stat", "anon 5000\nfile 70000\nkernel 0\n"),
             ("pids.current", "11\n"),
+            ("../cpu.stat", "usage_usec 9000\n"),
+            ("../memory.stat", "anon 6000\n"),
+            ("../pids.current", "12\n"),
         ] {
             std::fs::write(directory.join(file), text).expect("a file");
         }
@@ -178,7 +216,7 @@ mod tests {
         let _here = measured.enter(name("u"), Source::Group(directory.clone()));
         let _gone = measured.enter(name("v"), Source::Group(directory.join("gone")));
         let samples = measured.samples().await;
-        std::fs::remove_dir_all(&directory).expect("it is there");
+        std::fs::remove_dir_all(&team).expect("it is there");
         let usage = Usage {
             cpu_us: 7_000,
             throttled_us: 900,
@@ -187,6 +225,10 @@ mod tests {
             processes: 11,
         };
         let (key, incarnation) = name("u");
-        assert_eq!(samples, [Sample { key, incarnation, usage }]);
+        let of_team =
+            Usage { cpu_us: 9_000, memory_bytes: 6_000, processes: 12, ..Usage::default() };
+        let teams = vec![TeamSample { team: key.team.clone(), usage: of_team }];
+        let processes = vec![Sample { key, incarnation, usage }];
+        assert_eq!(samples, Samples { processes, teams });
     }
 }

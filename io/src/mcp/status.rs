@@ -11,7 +11,7 @@ use satellite_core::http::{HttpRequest, Method};
 use satellite_core::isolation::Level;
 use satellite_core::limits::HEALTH_TIMEOUT_MS;
 use satellite_core::time::Timestamp;
-use satellite_core::view::{InstanceStatus, SatelliteStatus, View};
+use satellite_core::view::{InstanceStatus, SatelliteStatus, View, WaitsFor};
 use satellite_core::wire::path;
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -143,6 +143,7 @@ struct Places {
     of: usize,
     starting: usize,
     waiting: usize,
+    waiting_for: BTreeMap<&'static str, usize>,
 }
 
 /// A path that requests take, and how it did last.
@@ -179,6 +180,9 @@ pub(super) async fn ready(State(surface): State<Arc<Surface>>) -> Response {
             of: view.places.capacity,
             starting: view.places.starting,
             waiting: view.places.waiting,
+            waiting_for: WaitsFor::ALL
+                .map(|what| (what.as_str(), view.places.waiting_for(what)))
+                .into(),
         },
         isolation: view.isolation.as_ref(),
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use satellite_core::id::Incarnation;
 use satellite_core::instance::COMMAND_ID;
-use satellite_core::process::{Sample, SpawnFailure};
+use satellite_core::process::{Samples, SpawnFailure};
 use satellite_io::host::{Frost, Launch, Order, Process, ProcessExit, ProcessHost};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
@@ -71,8 +71,8 @@ impl ProcessHost for Peers {
     }
 
     // They are tasks of this process: nobody counts what each of them uses.
-    async fn samples(&self) -> Vec<Sample> {
-        Vec::new()
+    async fn samples(&self) -> Samples {
+        Samples::default()
     }
 }
 

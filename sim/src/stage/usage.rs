@@ -64,7 +64,7 @@ impl Stage {
             *near = is_near;
         }
         let before = self.warned.count;
-        self.tell(satellite, Event::Measured { at, samples });
+        self.tell(satellite, Event::Measured { at, samples, teams: Vec::new() });
         let Some(subject) = self.satellites.get(satellite) else { return };
         let Some(control) = subject.control.as_ref().filter(|_| subject.boot == boot) else {
             return;

@@ -2,13 +2,22 @@
 
 use super::*;
 use crate::cgroup::{Limit, MIB, Usage};
-use crate::process::Sample;
+use crate::process::{Sample, TeamSample};
 
 impl World {
     fn measured(&mut self, incarnation: Incarnation, usage: Usage) -> Verdict {
         let (key, at) = (self.spawned[0].0.clone(), self.now);
         let samples = vec![Sample { key, incarnation, usage }];
-        self.event(Event::Measured { at, samples })
+        self.event(Event::Measured { at, samples, teams: Vec::new() })
+    }
+
+    /// All servers of the team together.
+    fn team_uses(&mut self, megabytes: Option<u64>) {
+        let usage = |mb| Usage { memory_bytes: mb * MIB, ..Usage::default() };
+        let sample = |mb| TeamSample { team: "t".into(), usage: usage(mb) };
+        let teams = megabytes.into_iter().map(sample).collect();
+        let at = self.now;
+        self.event(Event::Measured { at, samples: Vec::new(), teams });
     }
 
     fn uses(&mut self, megabytes: u64) {
@@ -95,4 +104,41 @@ fn an_instance_that_is_gone_leaves_no_figures_and_nobody_adds_any() {
     });
     assert!(world.control.view().figures.is_empty());
     assert_eq!(world.control.view().health.status, SatelliteStatus::Active);
+}
+
+#[test]
+fn a_team_near_a_limit_of_its_own_is_told_once_as_a_server_is() {
+    let mut world = World::awake(&server("i", "node"));
+    world.online();
+    world.team_uses(Some(900));
+    assert!(world.told("resource.limit.exceeded").is_empty(), "it has no limit");
+    world.control.settings.team_limits.memory_bytes = Some(500 * MIB);
+    for megabytes in [399, 400, 499, 360] {
+        world.team_uses(Some(megabytes));
+    }
+    let told = world.told("resource.limit.exceeded");
+    let [told] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((&told["team_id"], &told["resource_type"]), (&"t".into(), &"memory".into()));
+    assert!(told.get("installation_id").is_none() && told.get("user_id").is_none(), "{told}");
+    assert_eq!(
+        (&told["percent"], &told["limit_value"]),
+        (&80.into(), &((500 * MIB) as f64).into())
+    );
+    let message = told["message"].as_str().unwrap();
+    assert!(message.contains("SATELLITE_TEAM_MEMORY_MB=512"), "{message}");
+    assert_eq!(world.degraded_by(), ["a team is near its limit of memory"]);
+    let page = crate::metrics::page(&world.control.view());
+    for line in [
+        "satellite_team_memory_bytes{team=\"t\"} 377487360",
+        "satellite_team_memory_limit_bytes{team=\"t\"} 524288000",
+        "satellite_team_near_limits{team=\"t\"} 1",
+    ] {
+        assert!(page.lines().any(|it| it == line), "no {line} in\n{page}");
+    }
+    // None of its servers runs any more.
+    world.team_uses(None);
+    assert_eq!(world.control.view().health.status, SatelliteStatus::Active);
+    assert!(world.control.view().teams.is_empty());
+    world.team_uses(Some(450));
+    assert_eq!(world.told("resource.limit.exceeded").len(), 1, "it is the next crossing");
 }

@@ -42,7 +42,7 @@ pub(super) fn open_files() -> Finding {
 
 /// Takes control groups as the daemon would, and leaves them again.
 pub(super) fn control_groups(asked: Asked, settings: &DaemonSettings) -> Vec<Finding> {
-    let Opened { groups, isolation } = ControlGroups::open(&marker(), settings.team_limits);
+    let Opened { groups, isolation } = ControlGroups::open(&marker(), settings.core.team_limits);
     if let Some(groups) = groups {
         groups.leave();
     }
