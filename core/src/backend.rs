@@ -19,6 +19,7 @@ pub mod queue;
 pub mod registration;
 pub mod registration_token;
 pub mod retention;
+pub mod roles;
 pub mod status;
 
 pub use digest::{same_text, sha256_hex};

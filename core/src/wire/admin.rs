@@ -28,8 +28,9 @@ pub use installation::{
     UserSettings,
 };
 pub use people::{
-    AccessToken, AccessTokenData, CreateAccessToken, CreateTeam, CreateUser, Member, SetMember,
-    Team, TeamData, TeamsData, User, UserData, UsersData,
+    AccessToken, AccessTokenData, AccessTokenSummary, AccessTokensData, CreateAccessToken,
+    CreateTeam, CreateUser, Member, SetMember, Team, TeamData, TeamsData, User, UserData,
+    UsersData,
 };
 pub use satellite::{
     AdminState, CommandData, CommandRecord, CommandsData, CreateCommand, EventRecord, EventsData,

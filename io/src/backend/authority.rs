@@ -1,15 +1,18 @@
 //! Who asks.
 
+use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
+use satellite_core::backend::access_token::{self, AccessTokenRecord};
 use satellite_core::backend::admission::{acts_as_itself, bearer};
 use satellite_core::backend::api_key::{self, KeyFault};
+use satellite_core::backend::roles::{self, Permission, Refused};
 use satellite_core::backend::{same_text, sha256_hex};
-use satellite_core::id::SatelliteId;
+use satellite_core::id::{SatelliteId, TeamId, UserId};
 
 use super::answer::Failure;
 use super::open::Backend;
@@ -53,21 +56,58 @@ impl Backend {
         Ok(satellite)
     }
 
-    /// Lets the administrator in. Routes of administration alone ask through [`Administrator`].
-    pub(super) fn administrator(&self, headers: &HeaderMap) -> Result<(), Failure> {
+    /// Who asks, if they may use a route of `permission` that names `team` and `user`. Routes of
+    /// administration alone ask through [`Authorised`].
+    pub(super) async fn authorise(
+        &self,
+        headers: &HeaderMap,
+        permission: Permission,
+        team: Option<TeamId>,
+        user: Option<UserId>,
+    ) -> Result<Actor, Failure> {
         let token = bearer_of(headers).ok_or_else(|| {
             Failure::unauthorised("Authorization: Bearer <administration token> is required")
         })?;
         if same_text(&sha256_hex(token.as_bytes()), &self.admin_token_hash) {
-            return Ok(());
+            return Ok(Actor::Administrator);
         }
-        Err(Failure::unauthorised(
-            "The administration token is wrong; the Backend printed it at its first start",
-        ))
+        if !token.starts_with(access_token::PREFIX) {
+            return Err(Failure::unauthorised(
+                "The administration token is wrong; the Backend printed it at its first start",
+            ));
+        }
+        let unknown = || Failure::unauthorised("The access token is unknown or has ended");
+        let owner = self.store.introspect(access_token::hash(token)).await?;
+        let record = AccessTokenRecord::from(owner.ok_or_else(unknown)?);
+        let target = (team.as_ref(), user.as_ref());
+        match roles::authorise(permission, &record, target, self.clock.now()) {
+            Ok(()) => Ok(Actor::User(record.user)),
+            Err(Refused::Unknown) => Err(unknown()),
+            Err(Refused::Forbidden(forbidden)) => Err(forbidden.into()),
+            Err(Refused::NoSuchTeam) => Err(Failure::not_found("team")),
+        }
     }
 }
 
-/// A Backend that only an administrator reaches: the state of administration's routes.
+/// Who was let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Actor {
+    /// The holder of the administration token.
+    Administrator,
+    /// A user, by an access token of theirs.
+    User(UserId),
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Actor::Administrator => f.write_str("admin"),
+            Actor::User(user) => fmt::Display::fmt(user, f),
+        }
+    }
+}
+
+/// A Backend that nobody reaches without permission: the state of administration's routes.
 #[derive(Clone)]
 pub(super) struct Guarded(Arc<Backend>);
 
@@ -77,27 +117,50 @@ impl Guarded {
     }
 }
 
-/// The Backend, for a request that shows the administration token. There is no other way out of
-/// [`Guarded`], so no handler of administration forgets to ask for it. It stands first among a
-/// handler's parameters: nothing else of the request is read for a stranger.
-pub(super) struct Administrator(Arc<Backend>);
+/// The Backend, for a request whose caller may use its route. There is no other way out of
+/// [`Guarded`], so no handler of administration forgets to ask. It stands first among a handler's
+/// parameters: nothing else of the request is read for a stranger.
+pub(super) struct Authorised {
+    backend: Arc<Backend>,
+    pub(super) actor: Actor,
+}
 
-impl Deref for Administrator {
+impl Deref for Authorised {
     type Target = Backend;
 
     fn deref(&self) -> &Backend {
-        &self.0
+        &self.backend
     }
 }
 
-impl FromRequestParts<Guarded> for Administrator {
+impl FromRequestParts<Guarded> for Authorised {
     type Rejection = Failure;
 
     async fn from_request_parts(
         parts: &mut Parts,
         Guarded(backend): &Guarded,
-    ) -> Result<Administrator, Failure> {
-        backend.administrator(&parts.headers)?;
-        Ok(Administrator(Arc::clone(backend)))
+    ) -> Result<Authorised, Failure> {
+        // A route that says nothing is the administrator's.
+        let said = parts.extensions.get::<Permission>().copied();
+        let permission = said.unwrap_or(Permission::Administer);
+        let (mut team, mut user) = (None, None);
+        if let Ok(parameters) = RawPathParams::from_request_parts(parts, &()).await {
+            for (name, value) in &parameters {
+                match name {
+                    "team" => team = Some(TeamId::new(value)),
+                    "user" => user = Some(UserId::new(value)),
+                    _ => {}
+                }
+            }
+        }
+        let actor = backend.authorise(&parts.headers, permission, team, user).await?;
+        if parts.method != Method::GET {
+            let (method, path) = (parts.method.as_str(), parts.uri.path());
+            tracing::info!(
+                operation = "administration", actor = %actor, method, path,
+                "A change was asked for by somebody who may make it"
+            );
+        }
+        Ok(Authorised { backend: Arc::clone(backend), actor })
     }
 }

@@ -1,5 +1,6 @@
 //! The administration commands: each is one request to the Backend's API.
 
+mod people;
 mod requests;
 #[cfg(test)]
 #[cfg(feature = "backend")]
@@ -14,6 +15,7 @@ use satellite_core::secret::Secret;
 use satellite_core::time::IsoTime;
 use serde_json::Value;
 
+use self::people::{AccessCommand, MemberCommand};
 use self::requests::{ApiRequest, Shown, request};
 pub(super) use self::words::admin_state;
 use super::api::Api;
@@ -67,6 +69,30 @@ Examples:
   satellite user delete user_1a2b"
     )]
     User(NamedCommand),
+    /// Members of teams, and what they may do there.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  satellite member set user_1a2b --team team_3c4d
+  satellite member set user_1a2b --team team_3c4d --role team_admin
+  satellite member remove user_1a2b --team team_3c4d"
+    )]
+    Member(MemberCommand),
+    /// Access tokens of users: for their MCP clients, and for managing their teams.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  satellite access create --user user_1a2b --team team_3c4d            for an MCP client
+  satellite access create --user user_1a2b --team team_3c4d --manage   for administration
+  satellite access list --user user_1a2b
+  satellite access revoke atok_5e6f --user user_1a2b
+
+With --manage the token opens the administration API as far as its user's role goes. Do not
+give such a token to an MCP client."
+    )]
+    Access(AccessCommand),
     /// Server templates that teams install.
     #[command(
         subcommand,
@@ -109,7 +135,8 @@ pub(super) struct Access {
     /// The Backend [env: DEPLOYSTACK_BACKEND_URL] [default: http://localhost:3000]
     #[arg(long, value_name = "URL")]
     pub(super) backend: Option<String>,
-    /// The administration token, printed at a Backend's first start [env: SATELLITE_ADMIN_TOKEN]
+    /// The administration token, printed at a Backend's first start, or an access token made with
+    /// `satellite access create --manage` [env: SATELLITE_ADMIN_TOKEN]
     #[arg(long, value_name = "TOKEN")]
     pub(super) admin_token: Option<String>,
     /// Print the API's own reply.
@@ -374,6 +401,8 @@ impl Administration {
                 NamedCommand::List(access) | NamedCommand::Create { access, .. } => access,
                 NamedCommand::Get(it) | NamedCommand::Delete(it) => &it.access,
             },
+            Administration::Member(it) => it.access(),
+            Administration::Access(it) => it.access(),
             Administration::Server(it) => match it {
                 ServerCommand::List(access) => access,
                 ServerCommand::Get(it) | ServerCommand::Delete(it) => &it.access,

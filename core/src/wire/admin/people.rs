@@ -148,6 +148,30 @@ pub struct AccessToken {
     pub expires_at: IsoTime,
 }
 
+/// What is shown of a token later on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessTokenSummary {
+    /// Its id.
+    pub id: String,
+    /// The team.
+    pub team_id: TeamId,
+    /// The client it was issued to.
+    pub client_id: String,
+    /// Its scopes, separated by spaces.
+    pub scope: String,
+    /// When it was made.
+    pub created_at: IsoTime,
+    /// When it ends.
+    pub expires_at: IsoTime,
+}
+
+/// `data` with a user's access tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessTokensData {
+    /// The tokens, newest first.
+    pub access_tokens: Vec<AccessTokenSummary>,
+}
+
 /// `data` with an access token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessTokenData {

@@ -11,12 +11,14 @@ mod tests;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
-use satellite_core::id::InstallationId;
-use satellite_core::id::TeamId;
+use axum::{Extension, Router};
+use satellite_core::backend::roles::Permission::{
+    self, ActForUser, Administer, ManageTeam, OwnUser, SeeTeam,
+};
+use satellite_core::id::{InstallationId, TeamId};
 use satellite_core::time::DAY;
 use satellite_core::wire::admin::Reply;
 use serde::Serialize;
@@ -30,57 +32,91 @@ use crate::backend::store::records::{JsonText, Notice};
 const INSTALLATIONS: &str = "/api/teams/{team}/mcp/installations";
 const SATELLITES: &str = "/api/satellites/manage";
 
-/// Every route that administrators call. Its handlers reach the Backend through
-/// [`crate::backend::authority::Administrator`] and in no other way.
+/// Every route of administration. Its handlers reach the Backend through
+/// [`crate::backend::authority::Authorised`] and in no other way.
 pub(super) fn router<S: Clone + Send + Sync + 'static>(backend: Arc<Backend>) -> Router<S> {
-    routes()
-        .into_iter()
-        .fold(Router::new(), |router, (path, methods)| router.route(&path, methods))
-        .with_state(Guarded::new(backend))
+    let allow = |router: Router<Guarded>, (path, permission, methods): Route| {
+        router.route(&path, methods.layer(Extension(permission)))
+    };
+    routes().into_iter().fold(Router::new(), allow).with_state(Guarded::new(backend))
 }
 
-fn routes() -> Vec<(String, MethodRouter<Guarded>)> {
-    let at = |path: &str, methods| (path.to_owned(), methods);
-    let installation =
-        |rest: &str, methods| (format!("{INSTALLATIONS}/{{installation}}{rest}"), methods);
-    let satellite = |rest: &str, methods| (format!("{SATELLITES}/{{satellite}}{rest}"), methods);
+/// A path, what its methods ask of their caller, and the methods.
+type Route = (String, Permission, MethodRouter<Guarded>);
+
+fn routes() -> Vec<Route> {
+    [of_everybody(), of_teams(), of_installations(), of_satellites()].concat()
+}
+
+fn at(path: &str, permission: Permission, methods: MethodRouter<Guarded>) -> Route {
+    (path.to_owned(), permission, methods)
+}
+
+fn of_everybody() -> Vec<Route> {
     vec![
-        at("/api/satellites/global/registration-tokens", post(registration_tokens::create_global)),
-        at("/api/satellites/registration-tokens", get(registration_tokens::list)),
-        at("/api/satellites/registration-tokens/{token}", delete(registration_tokens::delete)),
-        at(
-            "/api/teams/{team}/satellites/registration-tokens",
-            post(registration_tokens::create_team),
-        ),
-        at("/api/teams", get(people::teams).post(people::create_team)),
-        at("/api/teams/{team}", get(people::team).delete(people::delete_team)),
+        at("/api/teams", Administer, get(people::teams).post(people::create_team)),
+        at("/api/users", Administer, get(people::users).post(people::create_user)),
+        at("/api/users/{user}", Administer, delete(people::delete_user)),
+        at("/api/users/{user}", OwnUser, get(people::user)),
+        at("/api/users/{user}/tokens", Administer, post(people::create_token)),
+        at("/api/users/{user}/tokens", OwnUser, get(people::tokens)),
+        at("/api/users/{user}/tokens/{token}", OwnUser, delete(people::revoke_token)),
+        at("/api/servers", Administer, get(servers::list).post(servers::create)),
+        at("/api/servers/{server}", Administer, get(servers::get).delete(servers::delete)),
+    ]
+}
+
+fn of_teams() -> Vec<Route> {
+    vec![
+        at("/api/teams/{team}", SeeTeam, get(people::team)),
+        at("/api/teams/{team}", Administer, delete(people::delete_team)),
         at(
             "/api/teams/{team}/members/{user}",
+            ManageTeam,
             put(people::set_member).delete(people::remove_member),
         ),
-        at("/api/users", get(people::users).post(people::create_user)),
-        at("/api/users/{user}", get(people::user).delete(people::delete_user)),
-        at("/api/users/{user}/tokens", post(people::create_token)),
-        at("/api/servers", get(servers::list).post(servers::create)),
-        at("/api/servers/{server}", get(servers::get).delete(servers::delete)),
-        at(INSTALLATIONS, get(installations::list).post(installations::create)),
-        installation(
-            "",
-            get(installations::get).patch(installations::update).delete(installations::delete),
+        at(
+            "/api/teams/{team}/satellites/registration-tokens",
+            ManageTeam,
+            post(registration_tokens::create_team),
         ),
-        installation("/redeploy", post(installations::redeploy)),
-        installation("/users/{user}", put(installations::set_user)),
-        installation("/users/{user}/token", post(installations::issue_token)),
-        installation("/users/{user}/connect", post(connections::invite)),
-        installation("/tools/{tool}", patch(installations::set_tool)),
-        at(SATELLITES, get(satellites::list)),
-        satellite("", get(satellites::get).patch(satellites::update).delete(satellites::delete)),
-        satellite("/status", patch(satellites::set_status)),
-        satellite("/commands", get(satellites::commands).post(satellites::create_command)),
-        satellite("/commands/{command}", get(satellites::command)),
-        satellite("/heartbeats", get(satellites::heartbeats)),
-        satellite("/events", get(satellites::events)),
-        at("/api/events", get(satellites::all_events)),
+    ]
+}
+
+fn of_installations() -> Vec<Route> {
+    let at = |rest: &str, permission, methods| {
+        (format!("{INSTALLATIONS}/{{installation}}{rest}"), permission, methods)
+    };
+    vec![
+        (INSTALLATIONS.to_owned(), SeeTeam, get(installations::list)),
+        (INSTALLATIONS.to_owned(), ManageTeam, post(installations::create)),
+        at("", SeeTeam, get(installations::get)),
+        at("", ManageTeam, patch(installations::update).delete(installations::delete)),
+        at("/redeploy", ManageTeam, post(installations::redeploy)),
+        at("/users/{user}", ActForUser, put(installations::set_user)),
+        at("/users/{user}/token", ActForUser, post(installations::issue_token)),
+        at("/users/{user}/connect", ActForUser, post(connections::invite)),
+        at("/tools/{tool}", ManageTeam, patch(installations::set_tool)),
+    ]
+}
+
+/// Satellites may be everybody's: all of these are the administrator's.
+fn of_satellites() -> Vec<Route> {
+    let of_all = |rest: &str, methods| (format!("/api/satellites{rest}"), Administer, methods);
+    let at =
+        |rest: &str, methods| (format!("{SATELLITES}/{{satellite}}{rest}"), Administer, methods);
+    vec![
+        of_all("/global/registration-tokens", post(registration_tokens::create_global)),
+        of_all("/registration-tokens", get(registration_tokens::list)),
+        of_all("/registration-tokens/{token}", delete(registration_tokens::delete)),
+        of_all("/manage", get(satellites::list)),
+        at("", get(satellites::get).patch(satellites::update).delete(satellites::delete)),
+        at("/status", patch(satellites::set_status)),
+        at("/commands", get(satellites::commands).post(satellites::create_command)),
+        at("/commands/{command}", get(satellites::command)),
+        at("/heartbeats", get(satellites::heartbeats)),
+        at("/events", get(satellites::events)),
+        ("/api/events".to_owned(), Administer, get(satellites::all_events)),
     ]
 }
 

@@ -152,8 +152,9 @@ transactions! {
     accounts::create_access_token(token: AccessToken) -> ();
     /// A user's access tokens, newest first.
     accounts::access_tokens(user: UserId) -> Vec<AccessToken>;
-    /// Removes an access token.
-    accounts::delete_access_token(id: String) -> bool;
+    /// Removes an access token of a user and files the notice to the satellites of its team; false if
+    /// there is none.
+    accounts::delete_access_token(user: UserId, id: String, notice: Notice) -> bool;
     /// Whose token has this hash.
     accounts::introspect(token_hash: String) -> Option<TokenOwner>;
 

@@ -65,3 +65,50 @@ async fn a_command_for_a_team_the_satellite_does_not_serve_is_refused() {
     let stored = world.backend.store().commands(satellite.id.into(), 10).await.unwrap();
     assert!(stored.is_empty());
 }
+
+#[tokio::test]
+async fn a_revoked_token_opens_nothing_and_satellites_are_told_to_forget_its_user() {
+    let world = World::new().await;
+    let satellite = world.pair("edge-satellite-01", None).await;
+    let (team, user, _) = world.install().await;
+    let tokens = format!("/api/users/{user}/tokens");
+    let asked = json!({"team_id": team, "scope": "mcp:read satellite:manage"});
+    let issued = world.administer(Method::POST, &tokens, asked).await;
+    let token = text(&issued["access_token"]["token"]);
+    let introspection = json!({"token": token});
+    let introspect = || world.post("/api/oauth2/introspect", &satellite.key, introspection.clone());
+    assert_eq!(introspect().await.body["active"], true);
+
+    // The user sees it, but not the token itself, and may revoke it; another's is not theirs.
+    let listed = world.get(&tokens, &token).await;
+    assert_eq!(listed.status, StatusCode::OK);
+    assert!(!listed.body.to_string().contains(&token));
+    let id = text(&listed.body["data"]["access_tokens"][0]["id"]);
+    let other = world.administer(Method::POST, "/api/users", json!({"username": "bob"})).await;
+    let path = format!("/api/users/{}/tokens/{id}", text(&other["user"]["id"]));
+    let foreign = world.ask(Method::DELETE, &path, &world.admin, "").await;
+    assert_eq!(foreign.status, StatusCode::NOT_FOUND);
+    assert_eq!(introspect().await.body["active"], true);
+
+    let revoked = world.ask(Method::DELETE, &format!("{tokens}/{id}"), &token, "").await;
+    assert_eq!(revoked.status, StatusCode::OK, "{}", revoked.body);
+    assert_eq!(introspect().await.body["active"], false);
+    assert_eq!(world.get(&tokens, &token).await.status, StatusCode::UNAUTHORIZED);
+    let path = format!("/api/satellites/{}/commands?limit=50", satellite.id);
+    let commands = world.get(&path, &satellite.key).await.body["commands"].clone();
+    let is_told = |one: &serde_json::Value| {
+        one["command_type"] == "invalidate_user_token_cache" && one["payload"]["user_id"] == user
+    };
+    assert!(commands.as_array().unwrap().iter().any(is_told), "{commands}");
+}
+
+#[tokio::test]
+async fn a_role_that_nobody_knows_is_refused() {
+    let world = World::new().await;
+    let (team, user, _) = world.install().await;
+    let path = format!("/api/teams/{team}/members/{user}");
+    let body = json!({"role": "owner"}).to_string();
+    let refused = world.ask(Method::PUT, &path, &world.admin, &body).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(refused.body.to_string().contains("team_user or team_admin"), "{}", refused.body);
+}

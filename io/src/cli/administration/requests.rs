@@ -85,6 +85,8 @@ pub(super) fn request(command: &Administration) -> Result<ApiRequest, Exit> {
             }
             NamedCommand::Delete(it) => delete("/api/users", &it.id),
         },
+        Administration::Member(command) => command.request(),
+        Administration::Access(command) => command.request()?,
         Administration::Server(command) => match command {
             ServerCommand::List(_) => list(
                 "/api/servers",
@@ -222,7 +224,11 @@ fn payload(new: &NewCommand) -> Result<Value, Exit> {
     }
 }
 
-fn list(path: &str, place: &'static str, columns: &'static [&'static str]) -> ApiRequest {
+pub(super) fn list(
+    path: &str,
+    place: &'static str,
+    columns: &'static [&'static str],
+) -> ApiRequest {
     let shown = Shown::List(place, columns);
     ApiRequest { method: Method::GET, path: String::from(path), body: None, shown }
 }
@@ -232,7 +238,11 @@ fn one(path: &str, id: &str, place: &'static str) -> ApiRequest {
     ApiRequest { method: Method::GET, path: format!("{path}/{}", escape(id)), body: None, shown }
 }
 
-fn create(path: &str, body: &impl Serialize, place: &'static str) -> Result<ApiRequest, Exit> {
+pub(super) fn create(
+    path: &str,
+    body: &impl Serialize,
+    place: &'static str,
+) -> Result<ApiRequest, Exit> {
     let body = serde_json::to_value(body)
         .map_err(|error| usage(format!("cannot write the request: {error}"), ""))?;
     let shown = Shown::One(place);
@@ -249,7 +259,7 @@ fn decide(id: &str, admin_state: AdminState) -> ApiRequest {
     }
 }
 
-fn delete(path: &str, id: &str) -> ApiRequest {
+pub(super) fn delete(path: &str, id: &str) -> ApiRequest {
     ApiRequest {
         method: Method::DELETE,
         path: format!("{path}/{}", escape(id)),

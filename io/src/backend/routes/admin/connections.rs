@@ -9,13 +9,13 @@ use satellite_core::wire::admin::{ConnectLink, ConnectLinkData};
 use super::created;
 use super::installations::{find, instance_of};
 use crate::backend::answer::Answer;
-use crate::backend::authority::Administrator;
+use crate::backend::authority::Authorised;
 use crate::backend::routes::connect::not_set_up;
 use crate::backend::store::records::Credential;
 
 /// Makes a link that is good once, for 15 minutes.
 pub(crate) async fn invite(
-    backend: Administrator,
+    backend: Authorised,
     Path((team, id, user)): Path<(TeamId, InstallationId, UserId)>,
 ) -> Answer {
     if backend.oauth.is_none() {

@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 
 use super::{created, shown};
 use crate::backend::answer::{Answer, Body, Failure, ok};
-use crate::backend::authority::Administrator;
+use crate::backend::authority::Authorised;
 use crate::backend::open::Backend;
 use crate::backend::store::records::{self, InstallationPatch, JsonText};
 use crate::backend::store::{Store, StoreError};
 
-pub(crate) async fn list(backend: Administrator, Path(team): Path<TeamId>) -> Answer {
+pub(crate) async fn list(backend: Authorised, Path(team): Path<TeamId>) -> Answer {
     let mut installations = Vec::new();
     for installation in backend.store.installations(Some(team)).await? {
         installations.push(whole(&backend, installation).await?);
@@ -29,14 +29,14 @@ pub(crate) async fn list(backend: Administrator, Path(team): Path<TeamId>) -> An
 }
 
 pub(crate) async fn get(
-    backend: Administrator,
+    backend: Authorised,
     Path((team, id)): Path<(TeamId, InstallationId)>,
 ) -> Answer {
     let installation = find(&backend, &team, id).await?;
     shown(InstallationData { installation: whole(&backend, installation).await? })
 }
 
-pub(crate) async fn create(backend: Administrator, Path(team): Path<TeamId>, body: Body) -> Answer {
+pub(crate) async fn create(backend: Authorised, Path(team): Path<TeamId>, body: Body) -> Answer {
     let asked: CreateInstallation = body.read("installation")?;
     backend.store.team(team.clone()).await?.ok_or_else(|| Failure::not_found("team"))?;
     let server = backend.store.server(asked.server_id.clone()).await?;
@@ -72,7 +72,7 @@ pub(crate) async fn create(backend: Administrator, Path(team): Path<TeamId>, bod
 }
 
 pub(crate) async fn update(
-    backend: Administrator,
+    backend: Authorised,
     Path((team, id)): Path<(TeamId, InstallationId)>,
     body: Body,
 ) -> Answer {
@@ -96,7 +96,7 @@ pub(crate) async fn update(
 
 /// Has every instance of the installation ended and started anew.
 pub(crate) async fn redeploy(
-    backend: Administrator,
+    backend: Authorised,
     Path((team, id)): Path<(TeamId, InstallationId)>,
 ) -> Answer {
     let id = find(&backend, &team, id).await?.id;
@@ -108,7 +108,7 @@ pub(crate) async fn redeploy(
 }
 
 pub(crate) async fn delete(
-    backend: Administrator,
+    backend: Authorised,
     Path((team, id)): Path<(TeamId, InstallationId)>,
 ) -> Answer {
     let id = find(&backend, &team, id).await?.id;
@@ -119,7 +119,7 @@ pub(crate) async fn delete(
 }
 
 pub(crate) async fn set_user(
-    backend: Administrator,
+    backend: Authorised,
     Path((team, id, user)): Path<(TeamId, InstallationId, UserId)>,
     body: Body,
 ) -> Answer {
@@ -142,7 +142,7 @@ pub(crate) async fn set_user(
 }
 
 pub(crate) async fn issue_token(
-    backend: Administrator,
+    backend: Authorised,
     Path((team, id, user)): Path<(TeamId, InstallationId, UserId)>,
 ) -> Answer {
     let installation = find(&backend, &team, id).await?;
@@ -174,7 +174,7 @@ struct SetTool {
 }
 
 pub(crate) async fn set_tool(
-    backend: Administrator,
+    backend: Authorised,
     Path((team, id, tool)): Path<(TeamId, InstallationId, String)>,
     body: Body,
 ) -> Answer {

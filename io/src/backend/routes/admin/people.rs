@@ -1,26 +1,27 @@
 //! Teams, users, members, access tokens.
 
 use axum::extract::Path;
-use satellite_core::backend::{access_token, merge};
+use satellite_core::backend::{access_token, merge, roles};
 use satellite_core::id::{TeamId, UserId};
 use satellite_core::time::{IsoTime, SECOND};
 use satellite_core::wire::Acknowledgement;
 use satellite_core::wire::admin::{
-    AccessToken, AccessTokenData, CreateAccessToken, CreateTeam, CreateUser, Member, SetMember,
-    Team, TeamData, TeamsData, User, UserData, UsersData,
+    AccessToken, AccessTokenData, AccessTokenSummary, AccessTokensData, CreateAccessToken,
+    CreateTeam, CreateUser, Member, SetMember, Team, TeamData, TeamsData, User, UserData,
+    UsersData,
 };
 use serde_json::json;
 
 use super::{created, shown};
 use crate::backend::answer::{Answer, Body, Failure, ok};
-use crate::backend::authority::Administrator;
+use crate::backend::authority::Authorised;
 use crate::backend::open::Backend;
 use crate::backend::store::{Store, StoreError, records};
 
-/// What a member is unless another role is named.
-const STANDARD_ROLE: &str = "team_user";
+/// The command that has satellites forget what they know of a user's tokens.
+const FORGET_USER: &str = "invalidate_user_token_cache";
 
-pub(crate) async fn teams(backend: Administrator) -> Answer {
+pub(crate) async fn teams(backend: Authorised) -> Answer {
     let mut teams = Vec::new();
     for team in backend.store.teams().await? {
         teams.push(whole_team(&backend, team).await?);
@@ -28,7 +29,7 @@ pub(crate) async fn teams(backend: Administrator) -> Answer {
     shown(TeamsData { teams })
 }
 
-pub(crate) async fn team(backend: Administrator, Path(id): Path<TeamId>) -> Answer {
+pub(crate) async fn team(backend: Authorised, Path(id): Path<TeamId>) -> Answer {
     let team = backend.store.team(id).await?.ok_or_else(|| Failure::not_found("team"))?;
     shown(TeamData { team: whole_team(&backend, team).await? })
 }
@@ -45,7 +46,7 @@ async fn whole_team(backend: &Backend, team: records::Team) -> Result<Team, Stor
     })
 }
 
-pub(crate) async fn create_team(backend: Administrator, body: Body) -> Answer {
+pub(crate) async fn create_team(backend: Authorised, body: Body) -> Answer {
     let asked: CreateTeam = body.read("team")?;
     let slug = merge::slug(asked.slug.as_deref().unwrap_or(&asked.name));
     if slug.is_empty() {
@@ -61,7 +62,7 @@ pub(crate) async fn create_team(backend: Administrator, body: Body) -> Answer {
     Ok(created(TeamData { team: whole_team(&backend, team).await? }))
 }
 
-pub(crate) async fn delete_team(backend: Administrator, Path(id): Path<TeamId>) -> Answer {
+pub(crate) async fn delete_team(backend: Authorised, Path(id): Path<TeamId>) -> Answer {
     let payload = json!({"event": "team_deleted", "team_id": id});
     let notice = backend.notice("configure", &payload);
     if !backend.store.delete_team(id.clone(), notice).await? {
@@ -72,12 +73,15 @@ pub(crate) async fn delete_team(backend: Administrator, Path(id): Path<TeamId>) 
 }
 
 pub(crate) async fn set_member(
-    backend: Administrator,
+    backend: Authorised,
     Path((team, user)): Path<(TeamId, UserId)>,
     body: Body,
 ) -> Answer {
     let asked: SetMember = body.read_or_default("member")?;
-    let role = asked.role.unwrap_or_else(|| STANDARD_ROLE.to_owned());
+    let role = asked.role.unwrap_or_else(|| roles::MEMBER.to_owned());
+    if role != roles::MEMBER && role != roles::TEAM_ADMINISTRATOR {
+        return Err(Failure::invalid("member: `role`: must be team_user or team_admin"));
+    }
     add_member(&backend, &team, &user, role).await?;
     let team = backend.store.team(team).await?.ok_or_else(|| Failure::not_found("team"))?;
     shown(TeamData { team: whole_team(&backend, team).await? })
@@ -104,7 +108,7 @@ async fn add_member(
 }
 
 pub(crate) async fn remove_member(
-    backend: Administrator,
+    backend: Authorised,
     Path((team, user)): Path<(TeamId, UserId)>,
 ) -> Answer {
     let payload = json!({"event": "team_member_removed", "team_id": team, "user_id": user});
@@ -116,7 +120,7 @@ pub(crate) async fn remove_member(
     ok(&Acknowledgement::new("The user has left the team."))
 }
 
-pub(crate) async fn users(backend: Administrator) -> Answer {
+pub(crate) async fn users(backend: Authorised) -> Answer {
     let mut users = Vec::new();
     for user in backend.store.users().await? {
         users.push(whole_user(&backend, user).await?);
@@ -124,7 +128,7 @@ pub(crate) async fn users(backend: Administrator) -> Answer {
     shown(UsersData { users })
 }
 
-pub(crate) async fn user(backend: Administrator, Path(id): Path<UserId>) -> Answer {
+pub(crate) async fn user(backend: Authorised, Path(id): Path<UserId>) -> Answer {
     let user = backend.store.user(id).await?.ok_or_else(|| Failure::not_found("user"))?;
     shown(UserData { user: whole_user(&backend, user).await? })
 }
@@ -146,7 +150,7 @@ async fn whole_user(backend: &Backend, user: records::User) -> Result<User, Stor
     })
 }
 
-pub(crate) async fn create_user(backend: Administrator, body: Body) -> Answer {
+pub(crate) async fn create_user(backend: Authorised, body: Body) -> Answer {
     let asked: CreateUser = body.read("user")?;
     if asked.username.trim().is_empty() {
         return Err(Failure::invalid("user: `username`: must not be empty"));
@@ -163,17 +167,17 @@ pub(crate) async fn create_user(backend: Administrator, body: Body) -> Answer {
     };
     backend.store.create_user(user.clone()).await?;
     if let Some(team) = &asked.team_id {
-        add_member(&backend, team, &user.id, STANDARD_ROLE.to_owned()).await?;
+        add_member(&backend, team, &user.id, roles::MEMBER.to_owned()).await?;
     }
     Ok(created(UserData { user: whole_user(&backend, user).await? }))
 }
 
-pub(crate) async fn delete_user(backend: Administrator, Path(id): Path<UserId>) -> Answer {
+pub(crate) async fn delete_user(backend: Authorised, Path(id): Path<UserId>) -> Answer {
     let user = backend.store.user(id).await?.ok_or_else(|| Failure::not_found("user"))?;
     let email = user.email.as_deref().unwrap_or_default();
     let payload = json!({"event": "user_deleted", "user_id": user.id, "user_email": email});
     let notices = vec![
-        backend.notice("invalidate_user_token_cache", &payload),
+        backend.notice(FORGET_USER, &payload),
         backend.notice("configure", &json!({"event": "user_deleted", "user_id": user.id})),
     ];
     backend.store.delete_user(user.id, notices).await?;
@@ -182,7 +186,7 @@ pub(crate) async fn delete_user(backend: Administrator, Path(id): Path<UserId>) 
 }
 
 pub(crate) async fn create_token(
-    backend: Administrator,
+    backend: Authorised,
     Path(user): Path<UserId>,
     body: Body,
 ) -> Answer {
@@ -222,4 +226,32 @@ pub(crate) async fn create_token(
         expires_at: row.expires_at,
     };
     Ok(created(AccessTokenData { access_token }))
+}
+
+pub(crate) async fn tokens(backend: Authorised, Path(user): Path<UserId>) -> Answer {
+    backend.store.user(user.clone()).await?.ok_or_else(|| Failure::not_found("user"))?;
+    let tokens = backend.store.access_tokens(user).await?.into_iter();
+    let access_tokens = tokens.map(|token| AccessTokenSummary {
+        id: token.id,
+        team_id: token.team_id,
+        client_id: token.client_id,
+        scope: token.scope,
+        created_at: token.created_at,
+        expires_at: token.expires_at,
+    });
+    shown(AccessTokensData { access_tokens: access_tokens.collect() })
+}
+
+/// The token opens nothing here any more; its team's satellites are told to forget it at once.
+pub(crate) async fn revoke_token(
+    backend: Authorised,
+    Path((user, token)): Path<(UserId, String)>,
+) -> Answer {
+    let payload = json!({"event": "access_token_revoked", "user_id": user});
+    let notice = backend.notice(FORGET_USER, &payload);
+    if !backend.store.delete_access_token(user, token, notice).await? {
+        return Err(Failure::not_found("access token"));
+    }
+    backend.waiting.wake_all();
+    ok(&Acknowledgement::new("The access token is revoked."))
 }

@@ -11,17 +11,17 @@ use satellite_core::wire::registration_token::{
 };
 
 use crate::backend::answer::{Answer, Body, Failure, ok};
-use crate::backend::authority::Administrator;
+use crate::backend::authority::Authorised;
 use crate::backend::open::Backend;
 use crate::backend::store::records::{RegistrationToken, owner_of};
 use crate::backend::store::{Store, StoreError};
 
-pub(crate) async fn create_global(backend: Administrator, body: Body) -> Answer {
+pub(crate) async fn create_global(backend: Authorised, body: Body) -> Answer {
     create(&backend, &body, Owner::Global).await
 }
 
 pub(crate) async fn create_team(
-    backend: Administrator,
+    backend: Authorised,
     Path(team): Path<TeamId>,
     body: Body,
 ) -> Answer {
@@ -80,7 +80,7 @@ async fn create(backend: &Backend, body: &Body, owner: Owner) -> Answer {
     ok(&reply)
 }
 
-pub(crate) async fn list(backend: Administrator) -> Answer {
+pub(crate) async fn list(backend: Authorised) -> Answer {
     let tokens = backend.store.registration_tokens().await?;
     let summary = |token: RegistrationToken| TokenSummary {
         id: token.id,
@@ -94,7 +94,7 @@ pub(crate) async fn list(backend: Administrator) -> Answer {
     ok(&TokenList { tokens: tokens.into_iter().map(summary).collect() })
 }
 
-pub(crate) async fn delete(backend: Administrator, Path(token): Path<String>) -> Answer {
+pub(crate) async fn delete(backend: Authorised, Path(token): Path<String>) -> Answer {
     if !backend.store.delete_registration_token(token).await? {
         return Err(Failure::not_found("unused registration token"));
     }

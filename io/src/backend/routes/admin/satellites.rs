@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::{created, shown};
 use crate::backend::answer::{Answer, Body, Failure, ok};
-use crate::backend::authority::Administrator;
+use crate::backend::authority::Authorised;
 use crate::backend::open::Backend;
 use crate::backend::store::Store;
 use crate::backend::store::records::{
@@ -30,21 +30,17 @@ const COMMAND_LIFE_MS: u64 = 5 * MINUTE;
 const ROWS_STANDARD: u32 = 100;
 const ROWS_MAX: u32 = 1_000;
 
-pub(crate) async fn list(backend: Administrator) -> Answer {
+pub(crate) async fn list(backend: Authorised) -> Answer {
     let now = backend.clock.now();
     let satellites = backend.store.satellites().await?.into_iter();
     shown(SatellitesData { satellites: satellites.map(|one| whole(one, now)).collect() })
 }
 
-pub(crate) async fn get(backend: Administrator, Path(id): Path<SatelliteId>) -> Answer {
+pub(crate) async fn get(backend: Authorised, Path(id): Path<SatelliteId>) -> Answer {
     shown(SatelliteData { satellite: whole(find(&backend, id).await?, backend.clock.now()) })
 }
 
-pub(crate) async fn update(
-    backend: Administrator,
-    Path(id): Path<SatelliteId>,
-    body: Body,
-) -> Answer {
+pub(crate) async fn update(backend: Authorised, Path(id): Path<SatelliteId>, body: Body) -> Answer {
     let asked: UpdateSatellite = body.read("satellite")?;
     if asked == UpdateSatellite::default() {
         return Err(Failure::invalid(
@@ -88,7 +84,7 @@ struct SetStatus {
 
 /// The same in the words of a satellite's status: `active`, `inactive` or `maintenance`.
 pub(crate) async fn set_status(
-    backend: Administrator,
+    backend: Authorised,
     Path(id): Path<SatelliteId>,
     body: Body,
 ) -> Answer {
@@ -116,7 +112,7 @@ pub(crate) async fn set_status(
     ok(&Reply::new(SatelliteData { satellite }).with_message(message))
 }
 
-pub(crate) async fn delete(backend: Administrator, Path(id): Path<SatelliteId>) -> Answer {
+pub(crate) async fn delete(backend: Authorised, Path(id): Path<SatelliteId>) -> Answer {
     if !backend.store.delete_satellite(id, backend.clock.now()).await? {
         return Err(Failure::not_found("satellite"));
     }
@@ -124,7 +120,7 @@ pub(crate) async fn delete(backend: Administrator, Path(id): Path<SatelliteId>) 
 }
 
 pub(crate) async fn create_command(
-    backend: Administrator,
+    backend: Authorised,
     Path(id): Path<SatelliteId>,
     body: Body,
 ) -> Answer {
@@ -165,7 +161,7 @@ pub(crate) async fn create_command(
         target_team_id: team,
         correlation_id: asked.correlation_id.unwrap_or_else(|| backend.id("corr_")),
         expires_at: now.after(life),
-        created_by: Some("admin".to_owned()),
+        created_by: Some(backend.actor.to_string()),
         now,
     };
     let id = command.id.clone();
@@ -196,7 +192,7 @@ fn window(query: Windowed) -> Result<(Window, u32), Failure> {
 }
 
 pub(crate) async fn commands(
-    backend: Administrator,
+    backend: Authorised,
     Path(id): Path<SatelliteId>,
     query: Windowed,
 ) -> Answer {
@@ -207,7 +203,7 @@ pub(crate) async fn commands(
 }
 
 pub(crate) async fn command(
-    backend: Administrator,
+    backend: Authorised,
     Path((satellite, id)): Path<(SatelliteId, CommandId)>,
 ) -> Answer {
     let command = backend.store.command(satellite, id).await?;
@@ -216,7 +212,7 @@ pub(crate) async fn command(
 }
 
 pub(crate) async fn heartbeats(
-    backend: Administrator,
+    backend: Authorised,
     Path(id): Path<SatelliteId>,
     query: Windowed,
 ) -> Answer {
@@ -239,7 +235,7 @@ pub(crate) async fn heartbeats(
 }
 
 pub(crate) async fn events(
-    backend: Administrator,
+    backend: Authorised,
     Path(id): Path<SatelliteId>,
     query: Windowed,
 ) -> Answer {
@@ -247,7 +243,7 @@ pub(crate) async fn events(
     show_events(&backend, Some(satellite.id), query).await
 }
 
-pub(crate) async fn all_events(backend: Administrator, query: Windowed) -> Answer {
+pub(crate) async fn all_events(backend: Authorised, query: Windowed) -> Answer {
     show_events(&backend, None, query).await
 }
 

@@ -9,21 +9,21 @@ use satellite_core::wire::decode;
 
 use super::{created, shown};
 use crate::backend::answer::{Answer, Body, Failure, ok};
-use crate::backend::authority::Administrator;
+use crate::backend::authority::Authorised;
 use crate::backend::store::records::{self, JsonText};
 use crate::backend::store::{Store, StoreError};
 
-pub(crate) async fn list(backend: Administrator) -> Answer {
+pub(crate) async fn list(backend: Authorised) -> Answer {
     let servers = backend.store.servers().await?.into_iter().map(whole);
     shown(ServersData { servers: servers.collect::<Result<_, _>>()? })
 }
 
-pub(crate) async fn get(backend: Administrator, Path(id): Path<String>) -> Answer {
+pub(crate) async fn get(backend: Authorised, Path(id): Path<String>) -> Answer {
     let server = backend.store.server(id).await?.ok_or_else(|| Failure::not_found("server"))?;
     shown(ServerData { server: whole(server)? })
 }
 
-pub(crate) async fn create(backend: Administrator, body: Body) -> Answer {
+pub(crate) async fn create(backend: Authorised, body: Body) -> Answer {
     let mut definition: CreateServer = body.read("server")?;
     let slug = merge::server_slug(&definition);
     if slug.is_empty() || slug.contains(':') {
@@ -47,7 +47,7 @@ pub(crate) async fn create(backend: Administrator, body: Body) -> Answer {
     Ok(created(ServerData { server: whole(server)? }))
 }
 
-pub(crate) async fn delete(backend: Administrator, Path(id): Path<String>) -> Answer {
+pub(crate) async fn delete(backend: Authorised, Path(id): Path<String>) -> Answer {
     if !backend.store.delete_server(id).await? {
         return Err(Failure::not_found("server"));
     }

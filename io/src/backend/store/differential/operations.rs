@@ -93,9 +93,11 @@ async fn administer(store: &AnyStore, draw: &mut Draw) -> Told {
             told("introspect", store.introspect(hash).await)
         }
         12 => {
-            let tokens = store.access_tokens(draw.user()).await.unwrap();
+            let user = draw.user();
+            let tokens = store.access_tokens(user.clone()).await.unwrap();
             let id = draw.pick(&tokens).map_or_else(String::new, |token| token.id);
-            told("delete_access_token", store.delete_access_token(id).await)
+            let user = if draw.often() { user } else { draw.user() };
+            told("delete_access_token", store.delete_access_token(user, id, draw.notice()).await)
         }
         13 => {
             let team_id = draw.seldom().then(|| draw.team());

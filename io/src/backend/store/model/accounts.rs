@@ -160,9 +160,17 @@ pub(in super::super) fn access_tokens(
 
 pub(in super::super) fn delete_access_token(
     tables: &mut Tables,
+    user: UserId,
     id: String,
+    notice: Notice,
 ) -> Result<bool, StoreError> {
-    Ok(tables.access_tokens.remove(&id).is_some())
+    let Some(token) = tables.access_tokens.get(&id).filter(|token| token.user_id == user) else {
+        return Ok(false);
+    };
+    let team = token.team_id.clone();
+    tables.access_tokens.remove(&id);
+    tables.file_notice(&team, &[None], &notice)?;
+    Ok(true)
 }
 
 pub(in super::super) fn introspect(

@@ -160,8 +160,17 @@ pub(in super::super) async fn access_tokens(
     list(tx, sql, values![user], read_token).await
 }
 
-pub(in super::super) async fn delete_access_token(tx: &Tx<'_>, id: &str) -> Outcome<bool> {
-    Ok(change(tx, r#"DELETE FROM "accessTokens" WHERE id = $1"#, values![id]).await? > 0)
+pub(in super::super) async fn delete_access_token(
+    tx: &Tx<'_>,
+    user: &UserId,
+    token: &str,
+    notice: &Notice,
+) -> Outcome<bool> {
+    let sql = r#"DELETE FROM "accessTokens" WHERE id = $1 AND user_id = $2 RETURNING team_id"#;
+    let team: Option<TeamId> = one(tx, sql, values![token, user], |row| id(row, "team_id")).await?;
+    let Some(team) = team else { return Ok(false) };
+    file_notice(tx, &team, &[None], notice).await?;
+    Ok(true)
 }
 
 pub(in super::super) async fn introspect(

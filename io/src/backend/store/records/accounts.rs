@@ -1,5 +1,6 @@
 //! Teams, users, and the access tokens of MCP clients.
 
+use satellite_core::backend::access_token::AccessTokenRecord;
 use satellite_core::id::{TeamId, UserId};
 use satellite_core::time::IsoTime;
 use serde::Serialize;
@@ -78,4 +79,23 @@ pub struct TokenOwner {
     pub team_name: String,
     /// The user's role in the team; a user who left it has none.
     pub role: Option<String>,
+}
+
+impl From<TokenOwner> for AccessTokenRecord {
+    fn from(owner: TokenOwner) -> AccessTokenRecord {
+        AccessTokenRecord {
+            user: owner.token.user_id,
+            username: owner.username,
+            team: owner.token.team_id,
+            team_name: owner.team_name,
+            team_role: owner.role,
+            client_id: owner.token.client_id,
+            scope: owner.token.scope,
+            resources: owner.token.audience,
+            issued_at: owner.token.created_at.0,
+            expires_at: owner.token.expires_at.0,
+            // A revoked one is not kept.
+            revoked: false,
+        }
+    }
 }

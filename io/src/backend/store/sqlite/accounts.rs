@@ -165,9 +165,16 @@ pub(in super::super) fn access_tokens(
 
 pub(in super::super) fn delete_access_token(
     tx: &Transaction<'_>,
-    id: String,
+    user: UserId,
+    token: String,
+    notice: Notice,
 ) -> Result<bool, StoreError> {
-    Ok(change(tx, r#"DELETE FROM "accessTokens" WHERE id = ?1"#, [id])? > 0)
+    let sql = r#"DELETE FROM "accessTokens" WHERE id = ?1 AND user_id = ?2 RETURNING team_id"#;
+    let team: Option<TeamId> =
+        one(tx, sql, [token.as_str(), user.as_str()], |row| id(row, "team_id"))?;
+    let Some(team) = team else { return Ok(false) };
+    file_notice(tx, &team, &[None], &notice)?;
+    Ok(true)
 }
 
 pub(in super::super) fn introspect(
