@@ -17,6 +17,7 @@
 //! | `remembering` | the journal, and who waits for it |
 
 mod apply;
+mod audit;
 mod conversation;
 mod effect;
 mod ending;

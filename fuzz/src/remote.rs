@@ -37,6 +37,7 @@ pub fn run(data: &[u8]) {
         endpoints: vec![endpoint("a"), endpoint("b")],
         headers: Vec::new(),
         query: Vec::new(),
+        named_query: Vec::new(),
         requires_oauth: data.first() == Some(&b'o'),
         call_timeout_ms: 60_000,
         handshake_timeout_ms: 30_000,

@@ -17,6 +17,7 @@ fn elsewhere() -> Spec {
         endpoints: vec![String::from("https://far.example/mcp")],
         headers: Vec::new(),
         query: Vec::new(),
+        named_query: Vec::new(),
         requires_oauth: false,
         call_timeout_ms: 60_000,
         handshake_timeout_ms: 30_000,

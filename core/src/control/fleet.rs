@@ -186,6 +186,7 @@ impl Control {
             instance::Effect::Claim => self.places.claim(key),
             instance::Effect::Release => self.places.release(key),
             instance::Effect::Spawn { incarnation, process } => {
+                self.record_environment(now, key, incarnation, &process, out);
                 out.push(Effect::Spawn { key: key.clone(), incarnation, process });
             }
             instance::Effect::Terminate { incarnation } => out.push(Effect::Terminate {
@@ -200,6 +201,7 @@ impl Control {
                 out.push(Effect::Thaw { key: key.clone(), incarnation });
             }
             instance::Effect::Connect { incarnation, remote } => {
+                self.record_requests(now, key, incarnation, &remote, out);
                 out.push(Effect::Connect { key: key.clone(), incarnation, remote });
             }
             instance::Effect::Disconnect { incarnation } => {

@@ -1,6 +1,7 @@
 //! The whole machine against a Backend of a few lines: what it asks, and what it does.
 
 mod applying;
+mod audit;
 mod commands;
 mod configuring;
 mod frost;

@@ -21,6 +21,10 @@ pub struct RemoteSpec {
     pub headers: Vec<(String, Secret)>,
     /// Query parameters of every request, not encoded yet.
     pub query: Vec<(String, Secret)>,
+    /// Those of them that the configuration names. What an address itself asks for has no name that
+    /// could be told: it may be the secret.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub named_query: Vec<String>,
     /// Whether requests carry the user's access token.
     pub requires_oauth: bool,
     /// How long a call may take, counted anew by each progress notification.

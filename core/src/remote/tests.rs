@@ -70,6 +70,7 @@ fn spec(endpoints: &[&str]) -> RemoteSpec {
         endpoints: endpoints.iter().map(ToString::to_string).collect(),
         headers: vec![("X-Key".to_string(), Secret::new("k1"))],
         query: vec![("api key".to_string(), Secret::new("q&1"))],
+        named_query: Vec::new(),
         requires_oauth: false,
         call_timeout_ms: 60_000,
         handshake_timeout_ms: 30_000,

@@ -10,7 +10,8 @@ mod server;
 pub use batch::{EventFailure, EventsReply, MAX_BATCH, encode_batch, read_batch};
 pub use client::{ClientActivity, ClientConnected, ClientDisconnected, DisconnectReason};
 pub use failure::{
-    ConfigError, ConfigErrorType, EventsGap, LimitExceeded, ResourceType, SecurityAuthFailed,
+    ConfigError, ConfigErrorType, CredentialsAccessed, EventsGap, LimitExceeded, ResourceType,
+    SecurityAuthFailed,
 };
 pub use kinds::{EventData, EventFault};
 pub use process::{

@@ -116,11 +116,15 @@ Examples:
     #[command(after_help = "\
 Examples:
   satellite events --satellite sat_1a2b
-  satellite events --satellite sat_1a2b --after 120 --json")]
+  satellite events --satellite sat_1a2b --after 120 --json
+  satellite events --team team_1a2b")]
     Events {
         /// The satellite.
-        #[arg(long, value_name = "ID")]
-        satellite: String,
+        #[arg(long, value_name = "ID", required_unless_present = "team")]
+        satellite: Option<String>,
+        /// The team, instead: what its servers told and were given, at all satellites.
+        #[arg(long, value_name = "ID", conflicts_with = "satellite")]
+        team: Option<String>,
         /// Only what came after this sequence number.
         #[arg(long, value_name = "SEQ")]
         after: Option<u64>,

@@ -160,6 +160,7 @@ fn spec(address: SocketAddr) -> RemoteSpec {
         endpoints: vec![format!("http://{address}/mcp")],
         headers: vec![("X-Team".into(), Secret::new("blue"))],
         query: vec![("key".into(), Secret::new("a b"))],
+        named_query: Vec::new(),
         requires_oauth: false,
         call_timeout_ms: 60_000,
         handshake_timeout_ms: 10_000,

@@ -219,6 +219,7 @@ async fn a_conversation_that_breaks_down_is_told_to_have_ended() {
         endpoints: vec!["https://far.example/mcp".into()],
         headers: Vec::new(),
         query: Vec::new(),
+        named_query: Vec::new(),
         requires_oauth: false,
         call_timeout_ms: 60_000,
         handshake_timeout_ms: 30_000,

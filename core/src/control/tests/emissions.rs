@@ -12,7 +12,7 @@ use crate::wire::event::DisconnectReason;
 
 impl World {
     /// Lets the outbox send what waits; every event with its type, its data and its moment.
-    fn events(&mut self) -> Vec<(String, Value, String)> {
+    pub(super) fn events(&mut self) -> Vec<(String, Value, String)> {
         let mut found = Vec::new();
         self.later(4 * SECOND);
         while self.asked.iter().any(|(request, ..)| request.channel == Channel::Events) {

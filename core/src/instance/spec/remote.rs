@@ -51,6 +51,7 @@ pub(super) fn read(entry: &Entry<'_>) -> Result<RemoteSpec, String> {
         endpoints,
         headers: headers.map(|(name, value)| (name.clone(), value.clone())).collect(),
         query,
+        named_query: entry.query.keys().cloned().collect(),
         requires_oauth: entry.requires_oauth,
         call_timeout_ms: entry.timeout_ms.unwrap_or(limits::CALL_TIMEOUT_MS),
         handshake_timeout_ms: limits::HANDSHAKE_TIMEOUT_MS,

@@ -13,6 +13,7 @@ fn remote() -> RemoteSpec {
         endpoints: vec![String::from("https://tools.example/mcp")],
         headers: vec![],
         query: vec![],
+        named_query: Vec::new(),
         requires_oauth: false,
         call_timeout_ms: limits::CALL_TIMEOUT_MS,
         handshake_timeout_ms: limits::HANDSHAKE_TIMEOUT_MS,

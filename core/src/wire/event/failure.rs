@@ -1,6 +1,7 @@
 //! Data of events about what went wrong.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +62,37 @@ pub struct SecurityAuthFailed {
 }
 
 impl Bounds for SecurityAuthFailed {}
+
+/// `security.credentials.accessed` (addition): values that a team or a user gave in secret were
+/// handed to a server. It has their names, and has no place for a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialsAccessed {
+    /// The team.
+    pub team_id: TeamId,
+    /// The user.
+    pub user_id: UserId,
+    /// The installation.
+    pub installation_id: InstallationId,
+    /// The key of the configuration.
+    pub server_slug: String,
+    /// Which of the instance's processes or conversations, counted from 1.
+    #[serde(deserialize_with = "lenient::whole")]
+    pub incarnation: u64,
+    /// Variables in its process's environment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<String>,
+    /// Headers of the requests to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<String>,
+    /// Parameters in the query of its address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub query_parameters: Vec<String>,
+    /// Whether requests to it bear the user's access token.
+    #[serde(default)]
+    pub access_token: bool,
+}
+
+impl Bounds for CredentialsAccessed {}
 
 /// `resource.limit.exceeded`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

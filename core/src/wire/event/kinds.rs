@@ -6,10 +6,11 @@ use alloc::string::String;
 use serde::{Serialize, Serializer};
 
 use super::{
-    ClientActivity, ClientConnected, ClientDisconnected, ConfigError, ConfigRefreshed, EventsGap,
-    LimitExceeded, LogRateLimitExceeded, RequestLogs, SecurityAuthFailed, ServerCrashed,
-    ServerDormant, ServerLogs, ServerPermanentlyFailed, ServerRespawned, ServerRestarted,
-    ServerStarted, ServerStopped, StatusChanged, ToolExecuted, ToolsDiscovered, ToolsUpdated,
+    ClientActivity, ClientConnected, ClientDisconnected, ConfigError, ConfigRefreshed,
+    CredentialsAccessed, EventsGap, LimitExceeded, LogRateLimitExceeded, RequestLogs,
+    SecurityAuthFailed, ServerCrashed, ServerDormant, ServerLogs, ServerPermanentlyFailed,
+    ServerRespawned, ServerRestarted, ServerStarted, ServerStopped, StatusChanged, ToolExecuted,
+    ToolsDiscovered, ToolsUpdated,
 };
 use crate::wire::decode;
 
@@ -130,6 +131,8 @@ kinds! {
     "config.error" => ConfigError,
     /// Somebody was refused.
     "security.auth.failed" => SecurityAuthFailed,
+    /// A server was given what is secret (addition).
+    "security.credentials.accessed" => CredentialsAccessed,
     /// A bound was reached.
     "resource.limit.exceeded" => LimitExceeded,
     /// Events were lost before they could be sent.

@@ -80,6 +80,8 @@ fn of_teams() -> Vec<Route> {
             ManageTeam,
             post(registration_tokens::create_team),
         ),
+        // What its members' servers were called with is not for every member.
+        at("/api/teams/{team}/events", ManageTeam, get(satellites::team_events)),
     ]
 }
 

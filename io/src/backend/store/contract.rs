@@ -7,7 +7,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use satellite_core::backend::Owner;
-use satellite_core::id::{CommandId, SatelliteId, UserId};
+use satellite_core::id::{CommandId, SatelliteId, TeamId, UserId};
 use satellite_core::time::{HOUR, IsoTime, MINUTE, Timestamp};
 use satellite_core::view::InstanceStatus;
 use satellite_core::wire::command::{CommandStatus, Priority};
@@ -237,7 +237,7 @@ async fn an_event_counts_once_and_may_not_be_about_what_its_satellite_does_not_s
         let (acme, other) = (team(&store, "acme").await, team(&store, "other").await);
         let installation = installed(&store, &acme).await;
         let satellite = paired(&store, "edge-one", Some(acme.clone())).await.id;
-        let stranger = paired(&store, "edge-two", Some(other)).await.id;
+        let stranger = paired(&store, "edge-two", Some(other.clone())).await.id;
         let user = UserId::from(format!("user_{acme}"));
         let effect = |status: &str| EventEffect::Status {
             user_id: user.clone(),
@@ -256,7 +256,8 @@ async fn an_event_counts_once_and_may_not_be_about_what_its_satellite_does_not_s
         assert_eq!(first, EventOutcome::Recorded);
         let again = EventRecord { id: "evt_new".to_owned(), ..about(&satellite, "1", "error", 0) };
         assert_eq!(record(again).await.unwrap(), EventOutcome::Repeated("evt_1".to_owned()));
-        record(about(&satellite, "0", "offline", 20)).await.unwrap();
+        let nameless = EventRecord { team_id: None, ..about(&satellite, "0", "offline", 20) };
+        record(nameless).await.unwrap();
         record(about(&satellite, "3", "awaiting_user_config", 0)).await.unwrap();
         let foreign = record(about(&stranger, "2", "error", 0)).await.unwrap();
         assert_eq!(foreign, EventOutcome::Foreign);
@@ -265,6 +266,13 @@ async fn an_event_counts_once_and_may_not_be_about_what_its_satellite_does_not_s
         let query = super::records::EventQuery { limit: 10, ..Default::default() };
         let events = store.events(query.clone()).await.unwrap();
         assert_eq!(events.len(), 3);
+        // A team's events are its own, also where they name only an installation.
+        let of = |team: &TeamId| {
+            let team_id = Some(team.clone());
+            store.events(super::records::EventQuery { team_id, ..query.clone() })
+        };
+        assert_eq!(of(&acme).await.unwrap(), events);
+        assert_eq!(of(&other).await.unwrap(), []);
         let rest = super::records::EventQuery { after: events[0].number, ..query };
         assert_eq!(store.events(rest).await.unwrap(), events[1..]);
     })

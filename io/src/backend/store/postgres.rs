@@ -40,7 +40,7 @@ const CONNECTIONS: usize = 16;
 const SCHEMA: i64 = 0x7363_6865_6d61;
 
 /// The steps of the schema. They only go forward: a released one never changes.
-const MIGRATIONS: [(&str, &str); 5] = [
+const MIGRATIONS: [(&str, &str); 6] = [
     (
         "V1__tenants_and_satellites",
         include_str!("postgres/migrations/V1__tenants_and_satellites.sql"),
@@ -49,6 +49,7 @@ const MIGRATIONS: [(&str, &str); 5] = [
     ("V3__reports", include_str!("postgres/migrations/V3__reports.sql")),
     ("V4__folded_names", include_str!("postgres/migrations/V4__folded_names.sql")),
     ("V5__wake_polls", include_str!("postgres/migrations/V5__wake_polls.sql")),
+    ("V6__events_of_teams", include_str!("postgres/migrations/V6__events_of_teams.sql")),
 ];
 
 /// A Backend's data in PostgreSQL.

@@ -25,12 +25,13 @@ pub use executor::{Executor, Inline, Job, Thread};
 use super::StoreError;
 
 /// The steps of the schema. They only go forward: a released one never changes.
-const MIGRATIONS: [(&str, &str); 5] = [
+const MIGRATIONS: [(&str, &str); 6] = [
     ("V1__satellites", include_str!("sqlite/migrations/V1__satellites.sql")),
     ("V2__servers", include_str!("sqlite/migrations/V2__servers.sql")),
     ("V3__command_timing", include_str!("sqlite/migrations/V3__command_timing.sql")),
     ("V4__config_version", include_str!("sqlite/migrations/V4__config_version.sql")),
     ("V5__remote_connections", include_str!("sqlite/migrations/V5__remote_connections.sql")),
+    ("V6__events_of_teams", include_str!("sqlite/migrations/V6__events_of_teams.sql")),
 ];
 
 /// A Backend's data in SQLite.

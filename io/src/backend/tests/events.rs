@@ -1,6 +1,6 @@
 //! What each type of event changes at the Backend, read from its tables.
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use rusqlite::Connection;
 use satellite_core::wire::event::EventData;
 use serde_json::{Value, json};
@@ -167,6 +167,12 @@ fn cases(team: &str, user: &str, i: &str) -> Vec<Case> {
         ),
         ("security.auth.failed", json!({"reason": "token_invalid"}), None),
         (
+            "security.credentials.accessed",
+            json!({"team_id": team, "user_id": user, "installation_id": i,
+                "server_slug": "files-p", "incarnation": 1, "environment": ["API_KEY"]}),
+            None,
+        ),
+        (
             "resource.limit.exceeded",
             json!({"team_id": team, "resource_type": "processes", "current_value": 40,
                 "limit_value": 50}),
@@ -234,4 +240,44 @@ async fn users_of_one_installation_do_not_overwrite_each_others_tools() {
     let tools = world.backend.store.tools(installation.as_str().into()).await.unwrap();
     let names: Vec<&str> = tools.iter().map(|tool| tool.tool_name.as_str()).collect();
     assert_eq!(names, ["mine", "theirs"]);
+}
+
+#[tokio::test]
+async fn what_a_team_is_told_of_is_its_own_and_holds_the_names_of_what_was_secret_alone() {
+    let world = World::new().await;
+    let (team, user, installation) = world.install().await;
+    let other = world.administer(Method::POST, "/api/teams", json!({"name": "Other"})).await;
+    let other = other["team"]["id"].as_str().unwrap().to_owned();
+    let satellite = world.pair("edge-satellite-01", None).await;
+    let path = format!("/api/satellites/{}/events", satellite.id);
+    let accessed = json!({"type": "security.credentials.accessed", "timestamp": AT, "data": {
+        "team_id": team, "user_id": user, "installation_id": installation,
+        "server_slug": "files-p", "incarnation": 1, "environment": ["API_KEY"],
+        "access_token": false, "value": "plain secret"}});
+    let logs = json!({"type": "mcp.server.logs", "timestamp": AT, "data": {
+        "installation_id": installation, "team_id": team, "user_id": user, "logs": [
+            {"level": "warn", "message": "low on tea", "timestamp": AT}]}});
+    let theirs = json!({"type": "resource.limit.exceeded", "timestamp": AT, "data": {
+        "team_id": other, "resource_type": "memory", "current_value": 4, "limit_value": 5}});
+    let events = json!({"events": [accessed, logs, theirs]});
+    let told = world.post(&path, &satellite.key, events).await;
+    assert_eq!(told.body["processed"], 3, "{}", told.body);
+
+    let kinds = async |team: &str, more: &str| {
+        let path = format!("/api/teams/{team}/events{more}");
+        let data = world.administer(Method::GET, &path, json!({})).await;
+        let events = data["events"].as_array().unwrap().clone();
+        let kinds: Vec<String> =
+            events.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect();
+        (kinds, data.to_string())
+    };
+    let (own, text) = kinds(&team, "").await;
+    assert_eq!(own, ["security.credentials.accessed", "mcp.server.logs"]);
+    assert!(text.contains("API_KEY") && !text.contains("plain secret"), "{text}");
+    assert_eq!(kinds(&team, "?type=mcp.server.logs").await.0, ["mcp.server.logs"]);
+    assert_eq!(kinds(&other, "").await.0, ["resource.limit.exceeded"]);
+    let nobody = world.get("/api/teams/team_nobody/events", &world.admin).await;
+    assert_eq!(nobody.status, StatusCode::NOT_FOUND);
+    let closed = world.get(&format!("/api/teams/{team}/events"), &satellite.key).await;
+    assert_eq!(closed.status, StatusCode::UNAUTHORIZED);
 }

@@ -125,10 +125,16 @@ pub(super) fn request(command: &Administration) -> Result<ApiRequest, Exit> {
                 "/data/command",
             )?,
         },
-        Administration::Events { satellite, after, .. } => {
+        Administration::Events { satellite, team, after, .. } => {
             let after = after.map(|it| format!("?after={it}")).unwrap_or_default();
+            let whose = match team {
+                Some(team) => format!("/api/teams/{}", escape(team)),
+                None => {
+                    format!("{SATELLITES}/{}", escape(satellite.as_deref().unwrap_or_default()))
+                }
+            };
             list(
-                &format!("{SATELLITES}/{}/events{after}", escape(satellite)),
+                &format!("{whose}/events{after}"),
                 "/data/events",
                 &["position", "timestamp", "type", "data"],
             )

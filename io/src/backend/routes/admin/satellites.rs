@@ -240,21 +240,28 @@ pub(crate) async fn events(
     query: Windowed,
 ) -> Answer {
     let satellite = find(&backend, id).await?;
-    show_events(&backend, Some(satellite.id), query).await
+    let of = EventQuery { satellite_id: Some(satellite.id), ..EventQuery::default() };
+    show_events(&backend, of, query).await
 }
 
 pub(crate) async fn all_events(backend: Authorised, query: Windowed) -> Answer {
-    show_events(&backend, None, query).await
+    show_events(&backend, EventQuery::default(), query).await
 }
 
-async fn show_events(
-    backend: &Backend,
-    satellite_id: Option<SatelliteId>,
+/// What one team's servers told and were given: nothing of another's.
+pub(crate) async fn team_events(
+    backend: Authorised,
+    Path(id): Path<TeamId>,
     query: Windowed,
 ) -> Answer {
+    let team = backend.store.team(id).await?.ok_or_else(|| Failure::not_found("team"))?;
+    let of = EventQuery { team_id: Some(team.id), ..EventQuery::default() };
+    show_events(&backend, of, query).await
+}
+
+async fn show_events(backend: &Backend, of: EventQuery, query: Windowed) -> Answer {
     let (window, limit) = window(query)?;
-    let query =
-        EventQuery { satellite_id, kind: window.kind, after: window.after.unwrap_or(0), limit };
+    let query = EventQuery { kind: window.kind, after: window.after.unwrap_or(0), limit, ..of };
     let events = backend.store.events(query).await?.into_iter().map(|row| EventRecord {
         position: row.number,
         satellite_id: row.satellite_id,

@@ -160,6 +160,9 @@ fn effect(data: EventData, at: IsoTime) -> About {
         EventData::ClientConnected(it) => (None, Some(it.team_id), EventEffect::None),
         EventData::ClientDisconnected(it) => (None, Some(it.team_id), EventEffect::None),
         EventData::LimitExceeded(it) => (None, Some(it.team_id), EventEffect::None),
+        EventData::CredentialsAccessed(it) => {
+            about(it.installation_id, it.team_id, EventEffect::None)
+        }
         EventData::SecurityAuthFailed(it) => (None, it.team_id, EventEffect::None),
         EventData::ConfigRefreshed(_) | EventData::ConfigError(_) | EventData::EventsGap(_) => {
             (None, None, EventEffect::None)

@@ -31,12 +31,12 @@ pub(in super::super) fn record_event(
     if event.is_foreign(&satellite, owner) {
         return Ok(EventOutcome::Foreign);
     }
-    let installation = installation.cloned();
     tables.last_event += 1;
     let stored = StoredEvent {
         number: tables.last_event,
         id: event.id.clone(),
         satellite_id: satellite.id.clone(),
+        team_id: event.team(owner.map(|(team, _)| team)).cloned(),
         event_id: event.event_id.clone(),
         seq: event.seq,
         kind: event.kind.clone(),
@@ -44,6 +44,7 @@ pub(in super::super) fn record_event(
         timestamp: IsoTime(event.timestamp),
         received_at: IsoTime(event.now),
     };
+    let installation = installation.cloned();
     tables.events.insert(stored.number, stored);
     perform(tables, &satellite, &event, installation);
     Ok(EventOutcome::Recorded)
@@ -146,6 +147,7 @@ pub(in super::super) fn events(
         .range(query.after.saturating_add(1)..)
         .map(|(_, event)| event)
         .filter(|event| query.satellite_id.as_ref().is_none_or(|id| event.satellite_id == *id))
+        .filter(|event| query.team_id.as_ref().is_none_or(|id| event.team_id.as_ref() == Some(id)))
         .filter(|event| query.kind.as_ref().is_none_or(|kind| event.kind == *kind))
         .take(query.limit as usize)
         .cloned()

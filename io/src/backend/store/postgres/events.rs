@@ -45,8 +45,8 @@ pub(in super::super) async fn record_event(
     let recorded = change(
         tx,
         r#"INSERT INTO "satelliteEvents"
-             (id, satellite_id, event_id, seq, type, data, timestamp, received_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+             (id, satellite_id, event_id, seq, type, data, timestamp, received_at, team_id)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
            ON CONFLICT (satellite_id, event_id) DO NOTHING"#,
         values![
             &event.id,
@@ -57,6 +57,7 @@ pub(in super::super) async fn record_event(
             &event.data,
             event.timestamp,
             event.now,
+            event.team(installation.map(|(team, _)| team)).map(TeamId::as_str),
         ],
     )
     .await?;
@@ -82,7 +83,8 @@ pub(in super::super) async fn events(tx: &Tx<'_>, query: &EventQuery) -> Outcome
     let mut sql = String::from(r#"SELECT * FROM "satelliteEvents" WHERE number > $1"#);
     let mut values = vec![Value::from(query.after), Value::from(query.limit)];
     let satellite = query.satellite_id.as_ref().map(SatelliteId::as_str);
-    let filters = [("satellite_id", satellite), ("type", query.kind.as_deref())];
+    let team = query.team_id.as_ref().map(TeamId::as_str);
+    let filters = [("satellite_id", satellite), ("team_id", team), ("type", query.kind.as_deref())];
     for (column, value) in filters {
         if let Some(value) = value {
             values.push(value.into());
@@ -98,6 +100,7 @@ fn read_event(row: &Row) -> Outcome<StoredEvent> {
         number: number(row, "number")?,
         id: get(row, "id")?,
         satellite_id: id(row, "satellite_id")?,
+        team_id: id_option(row, "team_id")?,
         event_id: get(row, "event_id")?,
         seq: number_option(row, "seq")?,
         kind: get(row, "type")?,

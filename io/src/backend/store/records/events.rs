@@ -54,6 +54,11 @@ impl EventRecord {
         })
     }
 
+    /// The team that it is about: the one it names, or that of the installation it names.
+    pub fn team<'a>(&'a self, installation: Option<&'a TeamId>) -> Option<&'a TeamId> {
+        self.team_id.as_ref().or(installation)
+    }
+
     /// From when `status` is that of an instance, if the instance takes it. `installation` is the
     /// team and the pin of its installation, `known` its status so far and since when.
     pub fn status_counts_from(
@@ -202,6 +207,8 @@ pub enum EventOutcome {
 pub struct EventQuery {
     /// Those of one satellite.
     pub satellite_id: Option<SatelliteId>,
+    /// Those about one team.
+    pub team_id: Option<TeamId>,
     /// Those of one type.
     pub kind: Option<String>,
     /// Those after this number.
@@ -219,6 +226,8 @@ pub struct StoredEvent {
     pub id: String,
     /// Who sent it.
     pub satellite_id: SatelliteId,
+    /// The team that it is about, if it is about one.
+    pub team_id: Option<TeamId>,
     /// The satellite's own id for it.
     pub event_id: Option<String>,
     /// Its number at the satellite.

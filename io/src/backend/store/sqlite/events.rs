@@ -40,8 +40,8 @@ pub(in super::super) fn record_event(
     change(
         tx,
         r#"INSERT INTO "satelliteEvents"
-             (id, satellite_id, event_id, seq, type, data, timestamp, received_at)
-           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"#,
+             (id, satellite_id, event_id, seq, type, data, timestamp, received_at, team_id)
+           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"#,
         params![
             event.id,
             satellite.id.as_str(),
@@ -51,6 +51,7 @@ pub(in super::super) fn record_event(
             event.data.as_str(),
             event.timestamp.to_iso(),
             event.now.to_iso(),
+            event.team(installation.map(|(team, _)| team)).map(TeamId::as_str),
         ],
     )?;
     effect::perform(tx, &satellite, &event, installation)?;
@@ -65,12 +66,14 @@ pub(in super::super) fn events(
         tx,
         r#"SELECT * FROM "satelliteEvents"
            WHERE number > ?1 AND (?2 IS NULL OR satellite_id = ?2) AND (?3 IS NULL OR type = ?3)
+             AND (?5 IS NULL OR team_id = ?5)
            ORDER BY number LIMIT ?4"#,
         params![
             int(query.after),
             query.satellite_id.as_ref().map(SatelliteId::as_str),
             query.kind,
             query.limit,
+            query.team_id.as_ref().map(TeamId::as_str),
         ],
         read_event,
     )
@@ -81,6 +84,7 @@ fn read_event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
         number: number(row, "number")?,
         id: row.get("id")?,
         satellite_id: id(row, "satellite_id")?,
+        team_id: id_option(row, "team_id")?,
         event_id: row.get("event_id")?,
         seq: number_option(row, "seq")?,
         kind: row.get("type")?,

@@ -169,9 +169,16 @@ async fn work(store: &AnyStore) {
         };
         store.record_event(record).await.unwrap();
     }
-    for (of, kind) in [(None, None), (Some(&satellite), None), (None, Some("k3"))] {
+    let filters = [
+        (None, None, None),
+        (Some(&satellite), None, None),
+        (None, Some("t7"), None),
+        (None, None, Some("k3")),
+    ];
+    for (of, team, kind) in filters {
         let query = EventQuery {
             satellite_id: of.cloned(),
+            team_id: team.map(Into::into),
             kind: kind.map(str::to_owned),
             after: 5,
             limit: 50,

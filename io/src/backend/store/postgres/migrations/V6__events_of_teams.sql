@@ -1,0 +1,5 @@
+-- The team that an event is about, so that a team's can be read apart from all others. Of events that
+-- arrived before, none is known.
+ALTER TABLE "satelliteEvents" ADD COLUMN team_id text COLLATE "C";
+CREATE INDEX events_by_team ON "satelliteEvents" (team_id, number);
+CREATE OR REPLACE VIEW satelliteevents AS SELECT * FROM "satelliteEvents";
