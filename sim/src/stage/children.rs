@@ -209,7 +209,8 @@ impl Stage {
             let now = stage.now;
             let is_awake = stage.satellites.get(satellite).is_some_and(|it| it.asleep_until <= now);
             let process = stage.processes.with_pid(pid).filter(|process| !process.is_told);
-            let Some(process) = process.filter(|_| is_awake) else { return };
+            let occurs = stage.rates.of(Fault::LimitKill) > 0;
+            let Some(process) = process.filter(|_| is_awake && occurs) else { return };
             process.killed_by = Some(kill);
             stage.struck(satellite, Fault::LimitKill);
             stage.end_process(satellite, boot, pid, Some("SIGKILL"));

@@ -66,6 +66,10 @@ impl Stage {
     /// A conversation ends of itself, unless it was told to end: then it does that when it hears of
     /// it. Says whether it ends.
     pub(super) fn breaks(&mut self, satellite: usize, number: u64) -> bool {
+        if self.rates.of(Fault::TalkBreaks) == 0 {
+            // Faults have ended since, and nobody would call its server back.
+            return false;
+        }
         let Some(conversation) = self.conversation(satellite, number) else { return false };
         if conversation.end != End::None {
             return false;
