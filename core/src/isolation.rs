@@ -56,6 +56,12 @@ pub enum Part {
     ProcessLimit,
     /// Each process has a view of its own of files, processes and users, and few rights.
     Jail,
+    /// Memory is limited for each process of a server by itself: it stands in for
+    /// [`Part::MemoryLimit`].
+    MemoryByProcess,
+    /// Processes and threads are limited by counting those of a user: it stands in for
+    /// [`Part::ProcessLimit`].
+    ProcessesByUser,
 }
 
 impl Part {
@@ -67,6 +73,8 @@ impl Part {
             Part::MemoryLimit => "memory_limit",
             Part::ProcessLimit => "process_limit",
             Part::Jail => "jail",
+            Part::MemoryByProcess => "memory_by_process",
+            Part::ProcessesByUser => "processes_by_user",
         }
     }
 }
@@ -123,6 +131,22 @@ impl Isolation {
         }
     }
 
+    /// Whether a limit stands in for `part`: that is missing, and something was asked for.
+    pub fn wants_stand_in(&self, part: Part) -> bool {
+        self.asked != Asked::Off && self.missing.contains_key(&part)
+    }
+
+    /// Notes what stands in for limits that are missing; only in a jail has a server, or its team, a
+    /// user whose processes can be counted. What is missing stays so: it is less.
+    pub fn note_stand_ins(&mut self) {
+        if self.wants_stand_in(Part::MemoryLimit) {
+            self.note(Part::MemoryByProcess, None);
+        }
+        if self.wants_stand_in(Part::ProcessLimit) && self.in_force.contains(&Part::Jail) {
+            self.note(Part::ProcessesByUser, None);
+        }
+    }
+
     /// The names of the parts that are missing although they were asked for.
     pub fn lacking(&self) -> Vec<&'static str> {
         match self.asked {
@@ -175,14 +199,44 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_in_for_a_limit_is_in_force_beside_it_and_only_where_it_is_missing() {
+        let missing = || Some("no controllers; delegate them".to_string());
+        let mut isolation = Isolation::default();
+        isolation.note(Part::ProcessLimit, None);
+        isolation.note(Part::MemoryLimit, missing());
+        isolation.note(Part::Jail, None);
+        isolation.note_stand_ins();
+        let in_force = [Part::ProcessLimit, Part::Jail, Part::MemoryByProcess];
+        assert_eq!(isolation.in_force, in_force.into());
+        assert_eq!(isolation.lacking(), ["memory_limit"]);
+        for (asked, is_jailed, expected) in [
+            (Asked::BestEffort, true, [Part::Jail, Part::ProcessesByUser].into()),
+            (Asked::BestEffort, false, BTreeSet::new()),
+            (Asked::Off, true, [Part::Jail].into()),
+        ] {
+            let mut isolation = Isolation { asked, ..Isolation::default() };
+            isolation.note(Part::ProcessLimit, missing());
+            isolation.note(Part::Jail, (!is_jailed).then(|| "no".to_string()));
+            isolation.note_stand_ins();
+            assert_eq!(isolation.in_force, expected);
+        }
+    }
+
+    #[test]
     fn spellings_are_those_of_the_wire() {
         for asked in [Asked::Required, Asked::BestEffort, Asked::Off] {
             assert_eq!(Asked::parse(asked.as_str()), Some(asked));
             assert_eq!(serde_json::to_value(asked).unwrap(), asked.as_str());
         }
-        for part in
-            [Part::ControlGroups, Part::CpuLimit, Part::MemoryLimit, Part::ProcessLimit, Part::Jail]
-        {
+        for part in [
+            Part::ControlGroups,
+            Part::CpuLimit,
+            Part::MemoryLimit,
+            Part::ProcessLimit,
+            Part::Jail,
+            Part::MemoryByProcess,
+            Part::ProcessesByUser,
+        ] {
             assert_eq!(serde_json::to_value(part).unwrap(), part.as_str());
         }
         assert_eq!(Asked::parse("none"), None);

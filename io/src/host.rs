@@ -8,6 +8,7 @@ mod jailer;
 mod linux;
 mod process_table;
 pub(crate) mod spawner;
+mod stand_ins;
 mod stderr;
 mod supervisor;
 mod sweep;
@@ -26,6 +27,7 @@ pub use self::cgroup::{ControlGroups, Opened};
 pub(crate) use self::executables::Executables;
 pub use self::jailer::{JailOptions, MissingPart};
 pub use self::linux::{HostOptions, LinuxHost};
+pub use self::stand_ins::StandIns;
 pub(crate) use self::stderr::{Dropped, read as read_stderr};
 pub use self::sweep::sweep;
 

@@ -8,7 +8,8 @@ use satellite_core::cgroup::{ProcessLimits, TeamLimits, instance_name, team_name
 use satellite_core::id::{Incarnation, InstanceKey};
 use satellite_core::process::ProcessSpec;
 use satellite_io::host::{
-    ControlGroups, HostOptions, Launch, LinuxHost, Opened, Order, Process, ProcessExit, ProcessHost,
+    ControlGroups, HostOptions, Launch, LinuxHost, Opened, Order, Process, ProcessExit,
+    ProcessHost, StandIns,
 };
 use satellite_tests::root;
 use tokio::sync::mpsc;
@@ -64,6 +65,7 @@ impl Bench {
             packages: std::env::temp_dir().join(format!("{name}-packages")),
             shared_home: None,
             jail: None,
+            stand_ins: StandIns::default(),
             groups: Some(groups.clone()),
         });
         let directory = Path::new(ROOT).join(format!("satellite-{name}"));

@@ -50,6 +50,7 @@ pub(super) fn note_jail(
         if settings.jail.is_wanted && isolation.asked != Asked::Off {
             isolation.note(Part::Jail, None);
         }
+        isolation.note_stand_ins();
         return Ok(());
     };
     let reason = format!("servers cannot be jailed: {step}: {error}");
@@ -58,6 +59,7 @@ pub(super) fn note_jail(
     }
     tracing::warn!(operation = "isolation", step, "Servers see what the satellite sees: {error}");
     isolation.note(Part::Jail, Some(reason));
+    isolation.note_stand_ins();
     Ok(())
 }
 

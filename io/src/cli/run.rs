@@ -23,7 +23,7 @@ use crate::daemon::{Daemon, Surroundings};
 use crate::egress::EgressClient;
 use crate::entropy::Kernel;
 use crate::exit::{DONE, Exit, INTERRUPTED, fault, usage};
-use crate::host::{ControlGroups, HostOptions, LinuxHost};
+use crate::host::{ControlGroups, HostOptions, LinuxHost, StandIns};
 use crate::host_sample::HostSampler;
 use crate::http_client::ReqwestClient;
 use crate::mcp;
@@ -118,6 +118,7 @@ impl Satellite {
             shared_home: settings.shared_home.clone(),
             jail: None,
             groups: groups.clone(),
+            stand_ins: StandIns::of(&settings.core.isolation),
         };
         let (host, missing) = jail::host(&settings, state.path(), options)
             .await

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::Request;
 use http::header::AUTHORIZATION;
 use satellite_core::http::HttpFailure;
+use satellite_core::isolation::Part;
 use satellite_core::limits::BACKEND_BODY_MAX_BYTES;
 use satellite_core::secret::Secret;
 use satellite_core::view::WaitsFor;
@@ -214,15 +215,22 @@ fn waiting_for(counts: &Value) -> String {
     }
 }
 
-/// How far servers are isolated, e.g. `best-effort, without memory_limit`.
+/// How far servers are isolated, e.g. `best-effort, without memory_limit, but memory_by_process`.
 fn isolation(level: &Value) -> Option<String> {
     let asked = level["asked"].as_str()?;
-    let missing: Vec<&str> =
-        level["missing"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    Some(match missing[..] {
-        [] => String::from(asked),
-        _ => format!("{asked}, without {}", missing.join(", ")),
-    })
+    let names =
+        |list: &'static str| level[list].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let missing: Vec<&str> = names("missing").collect();
+    let stand_ins = [Part::MemoryByProcess, Part::ProcessesByUser].map(Part::as_str);
+    let instead: Vec<&str> = names("in_force").filter(|part| stand_ins.contains(part)).collect();
+    let mut text = String::from(asked);
+    for (word, parts) in [(", without ", missing), (", but ", instead)] {
+        if !parts.is_empty() {
+            text += word;
+            text += &parts.join(", ");
+        }
+    }
+    Some(text)
 }
 
 /// How the Backend sees the satellite, and what an administrator has decided about it.
@@ -276,6 +284,10 @@ mod tests {
         let level = json!({"asked": "best-effort", "missing": ["cpu_limit", "memory_limit"]});
         let told = "best-effort, without cpu_limit, memory_limit";
         assert_eq!(isolation(&level).as_deref(), Some(told));
+        let mut level = level;
+        level["in_force"] = json!(["jail", "memory_by_process"]);
+        let told = format!("{told}, but memory_by_process");
+        assert_eq!(isolation(&level), Some(told));
         assert_eq!(isolation(&json!({"asked": "off"})).as_deref(), Some("off"));
         assert_eq!(isolation(&Value::Null), None);
         let satellite = json!({"status": "inactive", "admin_state": {"state": "disabled"}});

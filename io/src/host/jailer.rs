@@ -143,11 +143,17 @@ impl Jailer {
             directory: PathBuf::from("/"),
             cgroup: inmate.cgroup,
             namespaces,
+            limits: Vec::new(),
             descriptors: vec![specification, report],
             #[cfg(test)]
             failing: None,
         };
         Ok((program, Reports(BufReader::new(reports))))
+    }
+
+    /// Whether each server's processes are counted apart from all others: it has a user namespace.
+    pub(super) fn counts_apart(&self) -> bool {
+        !self.is_root
     }
 
     fn user(&self, inmate: &Inmate) -> Result<TeamUser, String> {

@@ -23,6 +23,7 @@ use super::environment::{BaseEnvironment, MARKER};
 use super::executables::Executables;
 use super::jailer::{Inmate, JailOptions, Jailer, MissingPart, REHEARSAL, Reports};
 use super::spawner::{Child, Program, Spawner, Step};
+use super::stand_ins::StandIns;
 use super::supervisor::{Supervisor, end_group};
 use super::usage::{Entered, Measured, Source};
 use super::{Launch, Process, ProcessHost};
@@ -50,6 +51,8 @@ pub struct HostOptions {
     pub jail: Option<JailOptions>,
     /// The control groups to start them in, where there are any.
     pub groups: Option<ControlGroups>,
+    /// For what those do not limit.
+    pub stand_ins: StandIns,
 }
 
 /// Starts children of this process. Cheap to clone.
@@ -68,6 +71,7 @@ struct Inner {
     shared_home: Option<PathBuf>,
     jailer: Option<Jailer>,
     groups: Option<ControlGroups>,
+    stand_ins: StandIns,
     measured: Measured,
     spawner: Spawner,
 }
@@ -107,6 +111,7 @@ impl LinuxHost {
             shared_home: options.shared_home,
             jailer,
             groups: options.groups,
+            stand_ins: options.stand_ins,
             measured: Measured::default(),
             spawner: Spawner::start()?,
         };
@@ -230,7 +235,9 @@ impl LinuxHost {
 
         let (group, cgroup) = inner.group(&launch)?.unzip();
         let born = async {
-            let (program, reports) = if inner.jailer.is_some() {
+            let counts_apart = inner.jailer.as_ref().is_some_and(Jailer::counts_apart);
+            let limits = inner.stand_ins.limits(&process.limits, counts_apart);
+            let (mut program, reports) = if inner.jailer.is_some() {
                 let inmate = Inmate {
                     team: launch.key.team.clone(),
                     own: inner.own(&launch.key.team),
@@ -254,6 +261,7 @@ impl LinuxHost {
                 };
                 (program, None)
             };
+            program.limits = limits;
             let child = inner.spawner.spawn(program).await.map_err(|failed| {
                 explain(executable, failed.step.name(), failed.step == Step::Exec, &failed.error)
             })?;

@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::mpsc;
 
+use nix::sys::resource::Resource;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
@@ -50,6 +51,8 @@ pub(crate) struct Program {
     pub(crate) cgroup: Option<OwnedFd>,
     /// The namespaces it gets of its own: `CLONE_NEW…`.
     pub(crate) namespaces: nix::libc::c_int,
+    /// Its limits of setrlimit(2), hard ones too; none above those that this process has.
+    pub(crate) limits: Vec<(Resource, u64)>,
     /// What it gets as descriptors 3, 4 and so on. It gets no others beside its three streams.
     pub(crate) descriptors: Vec<OwnedFd>,
     /// The step that a test wants to fail.

@@ -14,7 +14,7 @@ use satellite_core::view::Transport;
 use satellite_core::{Deadline, Verdict};
 
 use super::*;
-use crate::host::{HostOptions, LinuxHost};
+use crate::host::{HostOptions, LinuxHost, StandIns};
 use crate::http_client::Chunks;
 use crate::relays::{NewCall, RelayHandle};
 use crate::remotes::{Conversation, Held, Remotes};
@@ -103,6 +103,7 @@ impl Stage {
             shared_home: None,
             jail: None,
             groups: None,
+            stand_ins: StandIns::default(),
         });
         let (inbox, events) = mpsc::unbounded_channel();
         let parts = Parts {

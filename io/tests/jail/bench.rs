@@ -8,7 +8,7 @@ use satellite_core::id::{Incarnation, InstanceKey};
 use satellite_core::process::{ProcessSpec, SpawnFailure};
 use satellite_core::secret::Secret;
 use satellite_io::host::{
-    HostOptions, JailOptions, Launch, LinuxHost, Order, Process, ProcessExit, ProcessHost,
+    HostOptions, JailOptions, Launch, LinuxHost, Order, Process, ProcessExit, ProcessHost, StandIns,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -111,6 +111,8 @@ fn host(root: &std::path::Path, name: &str, jail: Option<JailOptions>) -> LinuxH
         packages: root.join("packages"),
         shared_home: None,
         groups: None,
+        // As where no control group can be had.
+        stand_ins: StandIns { memory: true, processes: true },
         jail,
     };
     LinuxHost::new(options).unwrap()

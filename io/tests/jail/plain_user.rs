@@ -42,6 +42,31 @@ async fn without_root_a_user_namespace_holds_the_same_walls() {
     assert_eq!(exit.signal.as_deref(), Some("SIGKILL"));
 }
 
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "who runs this test again tells it so")]
+async fn without_control_groups_the_processes_of_a_server_are_counted_in_its_user_namespace() {
+    let Ok(program) = std::env::var(PROGRAM) else {
+        become_the_user(
+            "plain_user::without_control_groups_the_processes_of_a_server_are_counted_in_its_user_namespace",
+        );
+        return;
+    };
+    let options = JailOptions { program: program.into(), ..bench::options() };
+    let bench = Bench::new("counted", Some(options));
+    for (count, all) in [(200, true), (300, false)] {
+        let script = format!(
+            "ulimit -p; i=0; while [ $i -lt {count} ]; do sleep 300 & i=$((i + 1)); done; echo all"
+        );
+        // Two servers of one user: each has its own count.
+        let [one, two] = ["a", "b"].map(|team| bench.server(team, &script));
+        let (one, two) = tokio::join!(one, two);
+        for printed in [one.printed().await, two.printed().await] {
+            assert!(printed.starts_with("257\n"), "{printed}");
+            assert_eq!(printed.contains("all"), all, "{count}: {printed}");
+        }
+    }
+}
+
 /// Runs this test again as somebody else.
 fn become_the_user(test: &str) {
     assert!(Uid::current().is_root(), "only root can become another user");

@@ -225,3 +225,18 @@ async fn a_server_elsewhere_is_created_with_all_its_addresses() {
     let refused = world.run(&[&create[..], &["--url", "b.example/mcp"]].concat()).await;
     assert!(refused.unwrap_err().error.contains("URL 2 is no http or https URL"));
 }
+
+#[tokio::test]
+async fn events_are_those_of_a_satellite_or_of_a_team() {
+    let world = World::new().await;
+    let team: Value = world.api.post("/api/teams", &json!({"name": "Acme"})).await.unwrap();
+    let team = team["data"]["team"]["id"].as_str().unwrap();
+    for of in [["--satellite", &world.satellite], ["--team", team]] {
+        world.run(&[&["events", "--after", "0"], &of[..]].concat()).await.unwrap();
+    }
+    let unknown = world.run(&["events", "--team", "team_nobody"]).await.unwrap_err();
+    assert_eq!(unknown.code, FAULT, "{}", unknown.error);
+    for wrong in [&["events"][..], &["events", "--team", team, "--satellite", "sat_1"]] {
+        assert_eq!(world.run(wrong).await.unwrap_err().code, USAGE, "{wrong:?}");
+    }
+}

@@ -11,7 +11,7 @@ use satellite_core::doctor::{self, Accounts, Finding, Kernel, Runtime, StateDire
 use satellite_core::isolation::{Asked, Isolation};
 
 use super::super::jail;
-use crate::host::{ControlGroups, Executables, HostOptions, Opened};
+use crate::host::{ControlGroups, Executables, HostOptions, Opened, StandIns};
 use crate::settings::DaemonSettings;
 
 /// How long a program may take to say its version.
@@ -80,6 +80,7 @@ pub(super) async fn jail(asked: Asked, settings: &DaemonSettings) -> Finding {
         shared_home: None,
         jail: None,
         groups: None,
+        stand_ins: StandIns::default(),
     };
     // A rehearsal makes no account: that would stay.
     let mut settings = settings.clone();

@@ -29,6 +29,10 @@ struct Bench {
 
 impl Bench {
     fn new(name: &str) -> Self {
+        Bench::with(name, StandIns::default())
+    }
+
+    fn with(name: &str, stand_ins: StandIns) -> Self {
         let root = std::env::temp_dir().join(format!("satellite-{name}-{}", std::process::id()));
         let daemon = format!("test-{name}-{}", std::process::id());
         let host = LinuxHost::new(HostOptions {
@@ -43,6 +47,7 @@ impl Bench {
             shared_home: None,
             jail: None,
             groups: None,
+            stand_ins,
         });
         Bench { host: host.unwrap(), daemon, root }
     }
@@ -285,4 +290,20 @@ async fn what_cannot_start_says_why_and_what_to_do() {
     let failure = outcome.unwrap_err();
     assert_eq!((failure.step.as_str(), failure.retryable), ("exec", false));
     assert!(failure.error.contains("NUL"), "{}", failure.error);
+}
+
+#[tokio::test]
+async fn where_no_control_group_limits_memory_each_process_is_limited_by_itself() {
+    let script = "head -c 300000000 /dev/zero | tail -c 300000000 | wc -c; ulimit -d; ulimit -n";
+    for memory in [false, true] {
+        let stand_ins = StandIns { memory, processes: true };
+        let bench = Bench::with("stand-ins", stand_ins);
+        let (mut process, _terminate) = bench.shell(script).await;
+        let mut text = String::new();
+        timeout(PATIENCE, process.stdout.read_to_string(&mut text)).await.unwrap().unwrap();
+        assert_eq!(ended(&mut process).await.code, Some(0));
+        // 100 MiB and what is asked for and not used, in the shell's unit.
+        let is_limited = text.ends_with("\n167936\n4096\n");
+        assert_eq!((text.starts_with("300000000\n"), is_limited), (!memory, memory), "{text}");
+    }
 }

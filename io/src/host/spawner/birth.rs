@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc::{self, c_char, c_int, c_long};
 use nix::sys::prctl::set_pdeathsig;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, chdir, getgid, getpid, getppid, getuid, pipe2, setsid};
 
@@ -44,6 +45,8 @@ pub(crate) enum Step {
     Signals,
     /// The descriptors it gets.
     Descriptors,
+    /// Limits of resources.
+    Limits,
     /// The working directory.
     Directory,
     /// The program itself.
@@ -52,13 +55,14 @@ pub(crate) enum Step {
 
 impl Step {
     /// Those that the child takes, in their order.
-    pub(crate) const IN_CHILD: [Step; 8] = [
+    pub(crate) const IN_CHILD: [Step; 9] = [
         Step::Cgroup,
         Step::UserNamespace,
         Step::Session,
         Step::DeathSignal,
         Step::Signals,
         Step::Descriptors,
+        Step::Limits,
         Step::Directory,
         Step::Exec,
     ];
@@ -74,6 +78,7 @@ impl Step {
             Step::DeathSignal => "tie to the satellite",
             Step::Signals => "reset signals",
             Step::Descriptors => "pass descriptors",
+            Step::Limits => "limit resources",
             Step::Directory => "change directory",
             Step::Exec => "exec",
         }
@@ -104,6 +109,7 @@ pub(super) fn start(program: &Program) -> Result<Child, SpawnError> {
         report: child_report.as_raw_fd(),
         parent: getpid(),
         namespaces: program.namespaces,
+        limits: &program.limits,
         maps: texts.maps.as_ref(),
         cgroup: program.cgroup.as_ref().map(AsRawFd::as_raw_fd),
         #[cfg(test)]
@@ -210,6 +216,7 @@ struct Plan<'a> {
     parent: Pid,
     /// `CLONE_NEW…`.
     namespaces: c_int,
+    limits: &'a [(Resource, u64)],
     maps: Option<&'a Maps>,
     /// The directory of the control group to be born in.
     cgroup: Option<RawFd>,
@@ -321,6 +328,10 @@ impl Plan<'_> {
                 Ok(())
             }
             Step::Descriptors => self.place_descriptors(),
+            Step::Limits => {
+                let mut limits = self.limits.iter();
+                limits.try_for_each(|(resource, value)| setrlimit(*resource, *value, *value))
+            }
             Step::Directory => chdir(self.directory),
             Step::Exec => self.exec(),
         }

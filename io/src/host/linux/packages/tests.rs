@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use satellite_core::id::{Incarnation, InstanceKey};
 
 use super::*;
-use crate::host::{HostOptions, Process, ProcessHost};
+use crate::host::{HostOptions, Process, ProcessHost, StandIns};
 
 /// Installs what it is asked for below its prefix, and counts how often it did.
 const NPM: &str = r#"#!/bin/sh
@@ -64,6 +64,7 @@ impl Bench {
             shared_home: None,
             jail: None,
             groups: None,
+            stand_ins: StandIns::default(),
         });
         Bench { root, host: host.unwrap() }
     }
