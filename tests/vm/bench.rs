@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use satellite_core::cgroup::{ProcessLimits, TeamLimits, instance_name, team_name};
 use satellite_core::id::{Incarnation, InstanceKey};
-use satellite_core::process::ProcessSpec;
+use satellite_core::process::{ProcessSpec, Samples};
 use satellite_io::host::{
     ControlGroups, HostOptions, Launch, LinuxHost, Opened, Order, Process, ProcessExit,
     ProcessHost, StandIns,
@@ -97,6 +97,11 @@ impl Bench {
         let launch = Launch { key, incarnation, process, orders: received };
         let process = self.host.spawn(launch).await.expect("the process starts");
         Started { process, orders, group }
+    }
+
+    /// What its processes use.
+    pub(crate) async fn samples(&self) -> Samples {
+        self.host.samples().await
     }
 
     /// Goes, and sees that nothing is left.

@@ -66,6 +66,26 @@ async fn a_limit_of_one_server_is_raised_alone() {
 }
 
 #[tokio::test]
+async fn a_team_is_measured_by_its_own_group() {
+    let bench = Bench::new("measured", TeamLimits::default());
+    let one = bench.start("u", "sleep 1000 & exec sleep 1000").await;
+    let two = bench.start("v", "exec sleep 1000").await;
+    one.has(2).await;
+    two.has(1).await;
+    let samples = bench.samples().await;
+    let mut counts: Vec<u64> = samples.processes.iter().map(|it| it.usage.processes).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [1, 2]);
+    let [team] = &samples.teams[..] else { panic!("{samples:?}") };
+    assert_eq!((team.team.as_str(), team.usage.processes), ("t", 3));
+    assert!(team.usage.cpu_us > 0, "{team:?}");
+    one.stop().await;
+    two.stop().await;
+    assert!(bench.samples().await.teams.is_empty());
+    bench.end();
+}
+
+#[tokio::test]
 async fn a_team_has_a_limit_of_its_own_and_a_kill_says_so() {
     let teams = TeamLimits { memory_bytes: Some(150 * MIB), ..TeamLimits::default() };
     let bench = Bench::new("team", teams);
