@@ -3,6 +3,7 @@
 use satellite_core::random::Random;
 use satellite_core::time::{MINUTE, SECOND};
 use satellite_core::view::InstanceStatus;
+use serde_json::json;
 
 use crate::stage::Stage;
 use crate::stage::faults::Fault;
@@ -45,6 +46,7 @@ pub(super) fn prepare(stage: &mut Stage, satellite: usize, calm: u64, random: &m
     }
     stage.backend.serve_in("t2", "crashing", Behaviour::Crashing.name(), "u1");
     stage.backend.serve_in("t3", ALONE, Behaviour::Steady.name(), "u1");
+    stage.later(calm + 2 * MINUTE, move |stage| bring_back(stage, satellite));
     let mut at = 2 * MINUTE;
     while at < calm {
         stage.later(at, move |stage| stage.want_all(satellite));
@@ -54,6 +56,25 @@ pub(super) fn prepare(stage: &mut Stage, satellite: usize, calm: u64, random: &m
             stage.later(at + 2 * MINUTE, move |stage| stage.start(satellite));
         }
         at += random.between(10 * SECOND, 10 * MINUTE);
+    }
+}
+
+/// Somebody restarts what limits ended so often that it was given up.
+fn bring_back(stage: &mut Stage, satellite: usize) {
+    let subject = stage.satellites.get(satellite);
+    let Some(control) = subject.and_then(|subject| subject.control.as_ref()) else { return };
+    let given_up: Vec<String> = control
+        .view()
+        .instances
+        .iter()
+        .filter(|(_, it)| it.status == InstanceStatus::PermanentlyFailed)
+        .map(|(key, _)| key.installation.as_str().to_string())
+        .filter(|installation| {
+            installation.starts_with("i-many") || *installation == format!("i-{ALONE}")
+        })
+        .collect();
+    for installation in given_up {
+        stage.file_with_all("restart", &json!({"installation_id": installation}));
     }
 }
 
