@@ -3,6 +3,7 @@
 //! Without KVM everything takes long in there, so waits are bounded generously; nothing asserts how
 //! long something took.
 
+mod attacks;
 mod bench;
 mod control_groups;
 mod daemon;
