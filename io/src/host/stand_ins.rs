@@ -1,8 +1,8 @@
 //! Limits that stand in where no control group limits a server as a whole: setrlimit(2).
 //!
 //! Memory is each process's own, and what it asked for rather than what it uses: `RLIMIT_DATA`. With
-//! `RLIMIT_AS`, node does not start below 1 GiB, and below some 10 GiB its `fetch` fails, for it
-//! reserves addresses that it never uses. Processes are counted by user, so that there is a limit
+//! `RLIMIT_AS`, node does not start at 512 MiB, and up to 4 GiB, the most that was tried, its `fetch`
+//! fails, for it reserves addresses that it never uses. Processes are counted by user, so that there is a limit
 //! only in a jail: as root each team has a user there ([`crate::jail`] limits that), and otherwise
 //! each server has a user namespace. Processor time has none: `RLIMIT_CPU` ends a process once it
 //! has used so much in all its life, and a server lives long.
