@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use nix::unistd::Pid;
 use satellite_tests::root;
 use serde_json::{Value, json};
 
-use crate::bench::{eventually, inside};
+use crate::bench::{eventually, inside, tell};
 use crate::daemon::{Dev, Running, get};
 
 /// An attack, and what must be seen of it: in its own words, or in what is reported of its server.
@@ -43,7 +42,7 @@ const IMPOSSIBLE: [(&str, &str); 2] =
     [("script", "interpreter"), ("folder", "no executable file was there")];
 
 /// A client of one server.
-struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     url: String,
     token: String,
@@ -51,7 +50,7 @@ struct Client {
 }
 
 impl Client {
-    async fn open(running: &Running, server: &str) -> Client {
+    pub(crate) async fn open(running: &Running, server: &str) -> Client {
         let instances = running.ready["instances"].as_array().expect("a list");
         let instance = instances.iter().find(|it| it["server"] == server).expect("an instance");
         let text = |name: &str| instance[name].as_str().expect("a text").to_owned();
@@ -87,17 +86,11 @@ impl Client {
     }
 
     /// What comes of the tool `attack`, in a line.
-    async fn attack(&mut self) -> String {
+    pub(crate) async fn attack(&mut self) -> String {
         let answer = self.ask("tools/call", json!({"name": "attack", "arguments": {}})).await;
         let text = answer.pointer("/result/content/0/text").and_then(Value::as_str);
         text.map_or_else(|| answer["error"].to_string(), str::to_owned)
     }
-}
-
-/// Shown whether the test passes or not.
-fn tell(text: &str) {
-    // Whether anybody reads it is nothing to the test.
-    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// What the Backend was told of a server, each kind once with its reason.

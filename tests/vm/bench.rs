@@ -1,6 +1,7 @@
 //! Processes of servers in the VM, started by the host that the daemon uses.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -148,6 +149,12 @@ impl Started {
         })
         .await;
     }
+}
+
+/// Shown whether the test passes or not.
+pub(crate) fn tell(text: &str) {
+    // Whether anybody reads it is nothing to the test.
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Waits until something is so.

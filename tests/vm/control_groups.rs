@@ -1,7 +1,6 @@
 //! Limits, as the kernel has and enforces them, and the end of process trees.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -10,7 +9,7 @@ use satellite_core::cgroup::{Limit, LimitKill, MIB, Owner, ProcessLimits, TeamLi
 use satellite_io::host::Order;
 use tokio::time::{Instant, sleep};
 
-use crate::bench::{Bench, ROOT, eventually, is_alive};
+use crate::bench::{Bench, ROOT, eventually, is_alive, tell};
 
 /// Takes 400 MB at once, beside a process that takes none.
 const GLUTTON: &str = "sleep 1000 & dd if=/dev/zero of=/dev/null bs=400M count=1; exit 3";
@@ -111,7 +110,7 @@ async fn a_busy_server_gets_a_tenth_of_a_processor() {
     let (before, from) = (used(), Instant::now());
     sleep(Duration::from_secs(10)).await;
     let share = (used() - before) as f64 / from.elapsed().as_micros() as f64 * 100.0;
-    let _ = writeln!(std::io::stderr(), "figure: {share:.1} % of a processor");
+    tell(&format!("figure: {share:.1} % of a processor"));
     assert!((5.0..16.0).contains(&share), "{share:.1} %");
     assert!(keyed(&started.file("cpu.stat"), "nr_throttled").unwrap() > 0);
     started.stop().await;

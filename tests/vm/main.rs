@@ -9,4 +9,5 @@ mod control_groups;
 mod daemon;
 mod delegation;
 mod frost;
+mod places;
 mod systemd;

@@ -1,7 +1,7 @@
 //! The unit that the program prints, under a systemd that is process 1 of namespaces of its own.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::bench::{ROOT, eventually, inside, program};
+use crate::bench::{ROOT, eventually, inside, program, tell};
 use crate::daemon::get;
 
 const ENVIRONMENT: &str = "/etc/satellite/environment";
@@ -107,12 +107,6 @@ impl Drop for Systemd {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Shown whether the test passes or not: an operator reads what the doctor says.
-fn tell(text: &str) {
-    // Whether anybody reads it is nothing to the test.
-    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// A Backend, and a token for a satellite.
