@@ -11,6 +11,7 @@ mod digest;
 pub mod guidance;
 pub mod instance_token;
 pub mod introspection;
+pub mod jobs;
 pub mod merge;
 pub mod oauth;
 mod owner;

@@ -18,6 +18,7 @@
 //! under its name in the plural. Errors have the shape of [`super::error::ErrorBody`].
 
 mod installation;
+mod jobs;
 mod people;
 mod satellite;
 mod server;
@@ -27,6 +28,7 @@ pub use installation::{
     InstallationsData, Instance, InstanceToken, InstanceTokenData, UpdateInstallation,
     UserSettings,
 };
+pub use jobs::{JobData, JobRecord, JobsData};
 pub use people::{
     AccessToken, AccessTokenData, AccessTokenSummary, AccessTokensData, CreateAccessToken,
     CreateTeam, CreateUser, Member, SetMember, Team, TeamData, TeamsData, User, UserData,

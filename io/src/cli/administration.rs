@@ -112,6 +112,17 @@ Examples:
   satellite command send --satellite sat_1a2b --type restart --payload '{\"installation_id\": \"inst_9\"}'"
     )]
     Command(QueueCommand),
+    /// Background jobs of the Backend: what is removed, ended and noticed without a request.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  satellite jobs list
+  satellite jobs run retention
+
+Backends that share a database run each job once."
+    )]
+    Jobs(JobsCommand),
     /// What satellites reported.
     #[command(after_help = "\
 Examples:
@@ -317,6 +328,14 @@ pub(super) struct NewCommand {
     pub(super) access: Access,
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum JobsCommand {
+    /// All jobs: when each is due, and how it went last.
+    List(Access),
+    /// Run one now; its ID is its name.
+    Run(Identified),
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Identified {
     /// Its id.
@@ -416,6 +435,10 @@ impl Administration {
             Administration::Command(it) => match it {
                 QueueCommand::List { access, .. } | QueueCommand::Get { access, .. } => access,
                 QueueCommand::Send(new) => &new.access,
+            },
+            Administration::Jobs(it) => match it {
+                JobsCommand::List(access) => access,
+                JobsCommand::Run(it) => &it.access,
             },
             Administration::Events { access, .. } => access,
         }

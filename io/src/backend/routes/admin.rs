@@ -2,6 +2,7 @@
 
 mod connections;
 mod installations;
+mod jobs;
 mod people;
 mod registration_tokens;
 mod satellites;
@@ -62,6 +63,8 @@ fn of_everybody() -> Vec<Route> {
         at("/api/users/{user}/tokens", OwnUser, get(people::tokens)),
         at("/api/users/{user}/tokens/{token}", OwnUser, delete(people::revoke_token)),
         at("/api/servers", Administer, get(servers::list).post(servers::create)),
+        at("/api/jobs", Administer, get(jobs::list)),
+        at("/api/jobs/{job}/run", Administer, post(jobs::run)),
         at("/api/servers/{server}", Administer, get(servers::get).delete(servers::delete)),
     ]
 }

@@ -2,6 +2,7 @@
 
 mod connections;
 pub(super) mod given;
+mod jobs;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -10,6 +10,7 @@ mod fault;
 pub(super) mod health;
 pub(super) mod installations;
 pub(super) mod instances;
+pub(super) mod jobs;
 mod listening;
 pub(super) mod pairing;
 mod row;
@@ -40,7 +41,7 @@ const CONNECTIONS: usize = 16;
 const SCHEMA: i64 = 0x7363_6865_6d61;
 
 /// The steps of the schema. They only go forward: a released one never changes.
-const MIGRATIONS: [(&str, &str); 6] = [
+const MIGRATIONS: [(&str, &str); 7] = [
     (
         "V1__tenants_and_satellites",
         include_str!("postgres/migrations/V1__tenants_and_satellites.sql"),
@@ -50,6 +51,7 @@ const MIGRATIONS: [(&str, &str); 6] = [
     ("V4__folded_names", include_str!("postgres/migrations/V4__folded_names.sql")),
     ("V5__wake_polls", include_str!("postgres/migrations/V5__wake_polls.sql")),
     ("V6__events_of_teams", include_str!("postgres/migrations/V6__events_of_teams.sql")),
+    ("V7__jobs", include_str!("postgres/migrations/V7__jobs.sql")),
 ];
 
 /// A Backend's data in PostgreSQL.

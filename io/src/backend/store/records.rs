@@ -7,6 +7,7 @@ mod commands;
 mod connections;
 mod events;
 mod health;
+mod jobs;
 mod json_text;
 mod satellites;
 mod servers;
@@ -23,6 +24,7 @@ pub use events::{
     StoredEvent, ToolUse,
 };
 pub use health::{Heartbeat, HeartbeatRecord, Process, Retained, Retention};
+pub use jobs::{JobEnd, JobRun, JobState};
 pub use json_text::JsonText;
 pub use satellite_core::backend::processes::ReportedProcess;
 pub use satellites::{

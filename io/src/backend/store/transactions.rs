@@ -9,9 +9,9 @@ use satellite_core::time::Timestamp;
 
 use super::records::{
     AccessToken, Completed, Completion, ConfigurationSource, Credential, EventOutcome, EventQuery,
-    EventRecord, Heartbeat, HeartbeatRecord, Installation, InstallationPatch, Instance, KeyHolder,
-    Member, NewCommand, Notice, OauthClient, OauthFlow, OauthToken, Process, Registered,
-    Registration, RegistrationToken, Retained, Retention, Satellite, SatelliteCommand,
+    EventRecord, Heartbeat, HeartbeatRecord, Installation, InstallationPatch, Instance, JobEnd,
+    JobState, KeyHolder, Member, NewCommand, Notice, OauthClient, OauthFlow, OauthToken, Process,
+    Registered, Registration, RegistrationToken, Retained, Retention, Satellite, SatelliteCommand,
     SatellitePatch, SealedGrant, Server, StartedFlow, StoredEvent, Take, Taken, Team, TokenOwner,
     Tool, Unrenewed, User, UserConfiguration,
 };
@@ -120,6 +120,15 @@ transactions! {
     health::processes(satellite: SatelliteId) -> Vec<Process>;
     /// Removes what is not to be kept.
     health::retain(retention: Retention) -> Retained;
+
+    /// Begins a run of a job that is due and that nobody runs; false otherwise.
+    jobs::begin_job(name: String, holder: String, now: Timestamp, until: Timestamp) -> bool;
+    /// Ends a run; false if it is not `holder`'s any more.
+    jobs::end_job(end: JobEnd) -> bool;
+    /// Makes a job due; false if it never ran.
+    jobs::ask_job(name: String, now: Timestamp) -> bool;
+    /// All jobs that ever ran, by name.
+    jobs::jobs() -> Vec<JobState>;
 
     /// Stores an event once, with what it changes.
     events::record_event(event: EventRecord) -> EventOutcome;

@@ -112,3 +112,22 @@ async fn a_role_that_nobody_knows_is_refused() {
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert!(refused.body.to_string().contains("team_user or team_admin"), "{}", refused.body);
 }
+
+#[tokio::test]
+async fn a_job_tells_how_it_went_and_runs_when_it_is_asked_for() {
+    let world = World::new().await;
+    let before = world.administer(Method::GET, "/api/jobs", json!({})).await;
+    let before = before["jobs"].as_array().unwrap();
+    let names: Vec<_> = before.iter().map(|job| text(&job["name"])).collect();
+    assert_eq!(names, ["silent-satellites", "command-ends", "retention"]);
+    assert!(before.iter().all(|job| job["last_outcome"].is_null() && job["under_way"] == false));
+    for _ in 0..2 {
+        let run = world.administer(Method::POST, "/api/jobs/retention/run", json!({})).await;
+        assert_eq!(run["job"]["last_outcome"], "done", "{run}");
+        let did = "removed 0 heartbeats, 0 lines of logs, 0 others";
+        assert_eq!(run["job"]["last_message"], did, "{run}");
+        assert_eq!(run["job"]["under_way"], false, "{run}");
+    }
+    let unknown = world.post("/api/jobs/nothing/run", &world.admin, json!({})).await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+}

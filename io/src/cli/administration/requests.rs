@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    Administration, NamedCommand, NewCommand, NewServer, QueueCommand, SatelliteCommand,
-    ServerCommand, TokenCommand,
+    Administration, JobsCommand, NamedCommand, NewCommand, NewServer, QueueCommand,
+    SatelliteCommand, ServerCommand, TokenCommand,
 };
 use crate::exit::{Exit, usage};
 
@@ -125,6 +125,23 @@ pub(super) fn request(command: &Administration) -> Result<ApiRequest, Exit> {
                 "/data/command",
             )?,
         },
+        Administration::Jobs(JobsCommand::List(_)) => list(
+            "/api/jobs",
+            "/data/jobs",
+            &[
+                "name",
+                "every_seconds",
+                "next_at",
+                "under_way",
+                "last_started_at",
+                "last_duration_ms",
+                "last_outcome",
+                "last_message",
+            ],
+        ),
+        Administration::Jobs(JobsCommand::Run(it)) => {
+            create(&format!("/api/jobs/{}/run", escape(&it.id)), &json!({}), "/data/job")?
+        }
         Administration::Events { satellite, team, after, .. } => {
             let after = after.map(|it| format!("?after={it}")).unwrap_or_default();
             let whose = match team {

@@ -30,6 +30,9 @@ pub(super) async fn of(store: &AnyStore) -> Vec<String> {
         tell(format!("{:?}", store.configuration_source(id.clone(), None).await.unwrap()));
         tell(format!("{satellite:?}"));
     }
+    for job in store.jobs().await.unwrap() {
+        tell(format!("{job:?}"));
+    }
     for server in store.servers().await.unwrap() {
         tell(format!("{server:?}"));
     }

@@ -6,11 +6,11 @@ mod satellites;
 use std::fmt::Debug;
 
 use satellite_core::id::{InstallationId, SatelliteId};
-use satellite_core::time::{HOUR, IsoTime};
+use satellite_core::time::{HOUR, IsoTime, MINUTE};
 
 use super::super::records::{
-    AccessToken, Installation, InstallationPatch, Member, RegistrationToken, Server, Team, User,
-    UserConfiguration, owner_of,
+    AccessToken, Installation, InstallationPatch, JobEnd, JobRun, Member, RegistrationToken,
+    Server, Team, User, UserConfiguration, owner_of,
 };
 use super::super::{AnyStore, Store, StoreError};
 use super::Told;
@@ -45,7 +45,7 @@ async fn any_installation(store: &AnyStore, draw: &mut Draw) -> InstallationId {
 
 async fn administer(store: &AnyStore, draw: &mut Draw) -> Told {
     let created = IsoTime(draw.now);
-    match draw.below(20) {
+    match draw.below(22) {
         0..2 => {
             let team =
                 Team { id: draw.team(), name: draw.name(), slug: draw.name(), created_at: created };
@@ -139,7 +139,27 @@ async fn administer(store: &AnyStore, draw: &mut Draw) -> Told {
             let id = format!("srv_{}", draw.below(4));
             told("delete_server", store.delete_server(id).await)
         }
+        17..19 => run_job(store, draw).await,
         _ => install(store, draw).await,
+    }
+}
+
+async fn run_job(store: &AnyStore, draw: &mut Draw) -> Told {
+    let (name, holder) = (format!("job_{}", draw.below(3)), format!("run_{}", draw.below(3)));
+    let now = draw.now;
+    match draw.below(3) {
+        0 => told("begin_job", store.begin_job(name, holder, now, now.after(MINUTE)).await),
+        1 => {
+            let run = JobRun {
+                started_at: IsoTime(now),
+                ended_at: IsoTime(now.after(1)),
+                failed: draw.seldom(),
+                message: draw.name(),
+            };
+            let next_at = now.after(MINUTE);
+            told("end_job", store.end_job(JobEnd { name, holder, run, next_at }).await)
+        }
+        _ => told("ask_job", store.ask_job(name, now).await),
     }
 }
 

@@ -7,9 +7,9 @@ use satellite_core::time::Timestamp;
 
 use super::super::StoreError;
 use super::super::records::{
-    AccessToken, ClientActivity, Heartbeat, Installation, Instance, Member, Notice, OauthClient,
-    OauthFlow, OauthToken, Process, RegistrationToken, RequestLog, Satellite, SatelliteCommand,
-    Server, ServerLog, StoredEvent, Team, Tool, ToolUse, User, UserConfiguration,
+    AccessToken, ClientActivity, Heartbeat, Installation, Instance, JobState, Member, Notice,
+    OauthClient, OauthFlow, OauthToken, Process, RegistrationToken, RequestLog, Satellite,
+    SatelliteCommand, Server, ServerLog, StoredEvent, Team, Tool, ToolUse, User, UserConfiguration,
 };
 
 /// A key that was valid once.
@@ -42,6 +42,7 @@ pub(in super::super) struct Tables {
     pub(super) usage: BTreeMap<String, (SatelliteId, Timestamp, ToolUse)>,
     pub(super) activity: BTreeMap<(SatelliteId, TeamId, UserId, String), ClientActivity>,
     pub(super) secrets: BTreeMap<String, String>,
+    pub(super) jobs: BTreeMap<String, JobState>,
     pub(super) servers: BTreeMap<String, Server>,
     pub(super) installations: BTreeMap<InstallationId, Installation>,
     pub(super) instances: BTreeMap<InstanceId, Instance>,
