@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use satellite_tests::root;
 use serde_json::json;
+use tokio::time::sleep;
 
 use crate::attacks::Client;
 use crate::bench::{eventually, tell};
@@ -26,7 +28,7 @@ async fn one_more_than_there_are_places_waits_until_an_idle_one_has_ended() {
     let script = folder.join("attack.py");
     fs::copy(root().join("tests/vm/attack.py"), &script).expect("the VM is ours");
     let names: Vec<String> = (0..=places).map(|number| format!("server-{number}")).collect();
-    let server = json!({"command": "/usr/bin/python3", "args": ["-I", script, "calm", "", "0"]});
+    let server = json!({"command": "/usr/bin/python3", "args": ["-I", script, "calm", "/", "0"]});
     let servers: serde_json::Map<_, _> =
         names.iter().map(|name| (name.clone(), server.clone())).collect();
     let file = folder.join("mcp.json");
@@ -46,8 +48,11 @@ async fn one_more_than_there_are_places_waits_until_an_idle_one_has_ended() {
     // All of them have had a place in turn, and end where they are not called: no process of
     // theirs is left, and nobody is told.
     eventually("every idle server has ended", || dev.groups().1.is_empty()).await;
-    let asleep = get(&address, "/ready").await;
-    assert_eq!(asleep["places"]["taken"], 0, "{asleep}");
+    let mut asleep = get(&address, "/ready").await;
+    while asleep["places"]["taken"] != 0 {
+        sleep(Duration::from_millis(50)).await;
+        asleep = get(&address, "/ready").await;
+    }
     assert_eq!(asleep["instances"]["online"], names.len(), "{asleep}");
 
     let mut calls = Vec::new();
