@@ -12,6 +12,8 @@ mod doctor;
 mod isolation;
 mod jail;
 #[cfg(feature = "backend")]
+mod migrate;
+#[cfg(feature = "backend")]
 mod oauth;
 mod output;
 mod run;

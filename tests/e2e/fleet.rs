@@ -22,6 +22,7 @@ pub(crate) struct Fleet {
     daemon: Option<Child>,
     state: PathBuf,
     gate_port: u16,
+    backend_port: u16,
     port: u16,
     name: String,
 }
@@ -44,22 +45,40 @@ impl Fleet {
 
         let state = folder_of(&scratch.0, "backend.key.json").expect("credentials are stored");
         let database = ready["database_url"].as_str().unwrap_or_default();
-        let listen = format!("127.0.0.1:{backend_port}");
-        let log = std::fs::File::create(scratch.0.join("backend.log")).expect("a log can be made");
-        let backend = command(&["backend", "--database-url", database, "--listen", &listen])
-            .env("SATELLITE_ADMIN_TOKEN", ready["admin_token"].as_str().unwrap_or_default())
-            .stdout(std::process::Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("the Backend starts");
-        let gate = Gate::new(gate_port, listen.parse().expect("an address")).await;
         let name = query(database, "SELECT name FROM satellites").remove(0);
-        let mut fleet =
-            Fleet { gate, scratch, ready, backend, daemon: None, state, gate_port, port, name };
-        let health = format!("http://{listen}/api/health");
-        eventually("the Backend", || async { reqwest_ok(&health).await.then_some(()) }).await;
+        let backend = start_backend(&scratch, &ready, database, backend_port).await;
+        let listen = format!("127.0.0.1:{backend_port}");
+        let gate = Gate::new(gate_port, listen.parse().expect("an address")).await;
+        let daemon = None;
+        let mut fleet = Fleet {
+            gate,
+            scratch,
+            ready,
+            backend,
+            daemon,
+            state,
+            gate_port,
+            backend_port,
+            port,
+            name,
+        };
         fleet.start_daemon().await;
         fleet
+    }
+
+    /// Has the Backend end in order, and the daemon go on without one.
+    pub(crate) async fn end_backend(&mut self) {
+        stop(&mut self.backend).await;
+    }
+
+    /// Starts a Backend where the one was that has ended.
+    pub(crate) async fn start_backend(&mut self, database: &str) {
+        self.backend = start_backend(&self.scratch, &self.ready, database, self.backend_port).await;
+    }
+
+    /// Where the Backend is, without the gate.
+    pub(crate) fn backend_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.backend_port)
     }
 
     /// Starts the daemon and waits until it serves.
@@ -211,6 +230,25 @@ impl Fleet {
         let rows = self.query("SELECT seq FROM \"satelliteEvents\" ORDER BY number");
         rows.iter().filter_map(|row| row.parse().ok()).collect()
     }
+}
+
+async fn start_backend(scratch: &Scratch, ready: &Value, database: &str, port: u16) -> Child {
+    let listen = format!("127.0.0.1:{port}");
+    let log = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(scratch.0.join("backend.log"))
+        .expect("a log can be made");
+    let backend = command(&["backend", "--listen", &listen])
+        .env("DATABASE_URL", database)
+        .env("SATELLITE_ADMIN_TOKEN", ready["admin_token"].as_str().unwrap_or_default())
+        .stdout(std::process::Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("the Backend starts");
+    let health = format!("http://{listen}/api/health");
+    eventually("the Backend", || async { reqwest_ok(&health).await.then_some(()) }).await;
+    backend
 }
 
 async fn stop(child: &mut Child) {

@@ -6,6 +6,7 @@
 mod any;
 #[cfg(test)]
 mod contract;
+pub mod copy;
 #[cfg(test)]
 mod differential;
 #[expect(clippy::needless_pass_by_value, reason = "transactions own what they are given")]

@@ -66,6 +66,7 @@ Examples:
   satellite backend                                   SQLite in the current directory
   satellite backend --database-url sqlite:/var/lib/satellite/backend.db --listen 0.0.0.0:3000
   DATABASE_URL=postgres://satellite:PASSWORD@db.example.com/satellite?sslmode=verify-full satellite backend
+  satellite backend migrate-to --help                 from SQLite to PostgreSQL
 
 The first start prints the administration token, once.")]
     Backend(BackendArguments),
@@ -178,14 +179,48 @@ pub(super) struct RunArguments {
 #[cfg(feature = "backend")]
 #[derive(Debug, Args)]
 pub(super) struct BackendArguments {
+    #[command(subcommand)]
+    pub(super) command: Option<BackendCommand>,
     /// The database: `sqlite:PATH`, or `postgres://USER@HOST/DATABASE`, which several Backends may
     /// share. A URL with a password belongs in the environment's DATABASE_URL, where other users of
     /// this machine do not see it. [default: sqlite:satellite.db]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", global = true)]
     pub(super) database_url: Option<String>,
     /// The address to listen on; port 0 picks a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
     pub(super) listen: String,
+}
+
+#[cfg(feature = "backend")]
+#[derive(Debug, Subcommand)]
+pub(super) enum BackendCommand {
+    /// Copy all that a Backend keeps in SQLite into an empty PostgreSQL, and compare every value.
+    #[command(after_help = "\
+Examples:
+  satellite backend migrate-to postgres://satellite@db.example.com/satellite
+  satellite backend migrate-to --database-url sqlite:/var/lib/satellite/backend.db
+                                      to the DATABASE_URL of the environment
+
+End the Backend first: while one runs on the source, nothing is copied. The target's schema
+is made if it has none. Everything is copied and compared in one transaction, so that a
+copy that fails leaves no row behind; the source stays as it is. Then start the Backend
+with the new DATABASE_URL and the settings it had, DEPLOYSTACK_ENCRYPTION_SECRET among
+them: what it sealed was copied as it is, and opens with that alone. Satellites, tokens
+and links go on as before.")]
+    MigrateTo(MigrateArguments),
+}
+
+#[cfg(feature = "backend")]
+#[derive(Debug, Args)]
+pub(super) struct MigrateArguments {
+    /// The target, `postgres://USER@HOST/DATABASE`. A URL with a password belongs in the
+    /// environment's DATABASE_URL, where other users of this machine do not see it.
+    /// [default: DATABASE_URL; the source is then --database-url, or sqlite:satellite.db]
+    #[arg(value_name = "TARGET")]
+    pub(super) target: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Which satellite a client talks to.

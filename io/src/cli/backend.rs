@@ -3,10 +3,10 @@
 use satellite_core::secret::Secret;
 use tokio::net::TcpListener;
 
-use super::arguments::BackendArguments;
+use super::arguments::{BackendArguments, BackendCommand};
 use super::dev::open;
 use super::signals::Signals;
-use super::{oauth, output};
+use super::{migrate, oauth, output};
 use crate::backend::BackendSettings;
 use crate::exit::{DONE, Exit, FAULT, PORT_IN_USE, fault};
 use crate::settings::{LogSettings, OutboundSettings, Sources};
@@ -14,6 +14,9 @@ use crate::telemetry;
 
 /// Serves until told to end.
 pub(super) async fn run(arguments: &BackendArguments, sources: Sources) -> Result<(), Exit> {
+    if let Some(BackendCommand::MigrateTo(command)) = &arguments.command {
+        return migrate::run(command, arguments.database_url.as_deref(), &sources).await;
+    }
     let mut signals = Signals::watch()?;
     let sources = sources.flag("DATABASE_URL", "--database-url", arguments.database_url.as_ref());
     telemetry::start(LogSettings::read(&sources)?);

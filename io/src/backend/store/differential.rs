@@ -4,7 +4,7 @@
 mod contents;
 mod draw;
 mod operations;
-mod rows;
+pub(super) mod rows;
 
 use std::sync::Arc;
 
@@ -57,6 +57,13 @@ fn same(expected: &[String], found: &[String], what: &str) {
         assert_eq!(line, other, "{what}");
     }
     assert_eq!(expected.len(), found.len(), "{what}");
+}
+
+/// Performs that many random operations.
+pub(super) async fn perform(store: &AnyStore, operations: u64) {
+    for number in 0..operations {
+        operations::perform(store, &mut Draw::of(SEED, number)).await;
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ pub(super) mod instances;
 pub(super) mod jobs;
 mod listening;
 pub(super) mod pairing;
-mod row;
+pub(super) mod row;
 pub(super) mod satellites;
 pub(super) mod servers;
 #[cfg(test)]
@@ -29,8 +29,9 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use refinery::{Migration, Runner};
 
 use super::StoreError;
-use address::{Address, CONNECT};
-pub(super) use fault::{Fault, Outcome, Tries};
+pub(super) use address::Address;
+use address::CONNECT;
+pub(super) use fault::{Fault, Outcome, Tries, words};
 
 /// A transaction, with the statements that its connection has prepared.
 pub(super) type Tx<'a> = deadpool_postgres::Transaction<'a>;
@@ -95,8 +96,9 @@ impl Postgres {
     }
 }
 
-async fn migrate(address: &Address) -> Result<(), StoreError> {
-    let away = |error: tokio_postgres::Error| StoreError::Away(fault::words(&error));
+/// Brings the schema of the database at `address` up to date.
+pub(super) async fn migrate(address: &Address) -> Result<(), StoreError> {
+    let away = |error: tokio_postgres::Error| StoreError::Away(words(&error));
     let steps = MIGRATIONS
         .iter()
         .map(|(name, sql)| Migration::unapplied(name, sql))
@@ -116,5 +118,5 @@ async fn migrate(address: &Address) -> Result<(), StoreError> {
     let _ = connection.await;
     outcome
         .map(|_| ())
-        .map_err(|error| StoreError::Failed(format!("the schema: {}", fault::words(&error))))
+        .map_err(|error| StoreError::Failed(format!("the schema: {}", words(&error))))
 }

@@ -78,12 +78,7 @@ impl Sqlite {
                  PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;",
             )
             .map_err(failed)?;
-        let steps = MIGRATIONS
-            .iter()
-            .map(|(name, sql)| Migration::unapplied(name, sql))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| StoreError::Failed(error.to_string()))?;
-        Runner::new(&steps)
+        Runner::new(&steps()?)
             .set_abort_divergent(true)
             .run(&mut connection)
             .map_err(|error| StoreError::Failed(format!("the schema: {error}")))?;
@@ -109,6 +104,12 @@ impl Sqlite {
             Err(StoreError::Failed("the database thread ended; restart the Backend".to_owned()))
         })
     }
+}
+
+/// The steps of the schema, as the kept library wants them.
+pub(super) fn steps() -> Result<Vec<Migration>, StoreError> {
+    let steps = MIGRATIONS.iter().map(|(name, sql)| Migration::unapplied(name, sql));
+    steps.collect::<Result<_, _>>().map_err(|error| StoreError::Failed(error.to_string()))
 }
 
 fn transact<T>(

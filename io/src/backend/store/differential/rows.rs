@@ -8,9 +8,9 @@ use tokio_postgres::Client;
 use super::super::{AnyStore, StoreError};
 
 /// Rows by table, sorted.
-pub(super) type Rows = BTreeMap<String, Vec<String>>;
+pub(in super::super) type Rows = BTreeMap<String, Vec<String>>;
 
-pub(super) async fn of_sqlite(store: &AnyStore) -> Rows {
+pub(in super::super) async fn of_sqlite(store: &AnyStore) -> Rows {
     let AnyStore::Sqlite(store) = store else { panic!("{store:?}") };
     store
         .run(|tx| {
@@ -64,7 +64,7 @@ fn read(
     Ok(lines)
 }
 
-pub(super) async fn of_postgres(client: &Client) -> Rows {
+pub(in super::super) async fn of_postgres(client: &Client) -> Rows {
     let sql = "SELECT table_name::text, column_name::text, data_type::text
                FROM information_schema.columns JOIN information_schema.tables
                  USING (table_schema, table_name)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::crypto::ring;
-use tokio_postgres::Config;
+use tokio_postgres::{Client, Config, Error};
 
 use super::super::StoreError;
 use super::tls::{Tls, Unverified};
@@ -24,7 +24,7 @@ const OPTIONS: &str = "-c statement_timeout=30000 -c lock_timeout=5000 \
 
 /// Where a database is.
 #[derive(Clone)]
-pub(super) struct Address {
+pub(in super::super) struct Address {
     pub(super) config: Config,
     pub(super) tls: Tls,
 }
@@ -38,7 +38,7 @@ impl fmt::Debug for Address {
 impl Address {
     /// Reads `postgres://USER:PASSWORD@HOST:PORT/DATABASE?…`. Beside what tokio-postgres knows,
     /// `sslmode=verify-full` and `sslrootcert=FILE` are understood.
-    pub(super) fn read(url: &str) -> Result<Address, StoreError> {
+    pub(in super::super) fn read(url: &str) -> Result<Address, StoreError> {
         let (place, options) = url.split_once('?').unwrap_or((url, ""));
         let mut verified = false;
         let mut roots = None;
@@ -86,6 +86,14 @@ impl Address {
         config.options(options);
         let tls = if verified { verifying(roots.map(Path::new))? } else { unverifying()? };
         Ok(Address { config, tls: Tls(Arc::new(tls)) })
+    }
+
+    /// A connection of its own, which ends with what is returned.
+    pub(in super::super) async fn connect(&self) -> Result<Client, Error> {
+        let (client, connection) = self.config.connect(self.tls.clone()).await?;
+        // How it ended, whoever uses it hears.
+        tokio::spawn(connection);
+        Ok(client)
     }
 }
 

@@ -132,7 +132,7 @@ fn away(error: &tokio_postgres::Error) -> StoreError {
 }
 
 /// The whole of an error in one line. None of them repeats a password.
-pub(super) fn words(error: &dyn Error) -> String {
+pub(in super::super) fn words(error: &dyn Error) -> String {
     let mut words = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -21,10 +21,12 @@ type Read<T> = fn(&Row) -> Outcome<T>;
 const LAST: u64 = 253_402_300_799_999;
 
 /// What is given to a statement in place of `$1`, `$2`, …
-pub(super) enum Value<'a> {
+pub(in super::super) enum Value<'a> {
     Nothing,
     Truth(bool),
     Number(i64),
+    Real(f64),
+    Bytes(&'a [u8]),
     Text(Cow<'a, str>),
     Texts(Vec<&'a str>),
     Moment(Timestamp),
@@ -53,6 +55,8 @@ impl ToSql for Value<'_> {
             Value::Nothing => Ok(IsNull::Yes),
             Value::Truth(value) => value.to_sql_checked(kind, out),
             Value::Number(value) => value.to_sql_checked(kind, out),
+            Value::Real(value) => value.to_sql_checked(kind, out),
+            Value::Bytes(value) => value.to_sql_checked(kind, out),
             Value::Texts(values) => values.to_sql_checked(kind, out),
             Value::Moment(at) => {
                 let since = Duration::from_millis(at.0.min(LAST));
