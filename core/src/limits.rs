@@ -56,6 +56,12 @@ pub const HEARTBEAT_TOOL_NAMES_MAX: usize = 500;
 /// Instances from which the normalised form is sent as well.
 pub const HEARTBEAT_NORMALIZED_FROM_INSTANCES: usize = 100;
 
+/// Characters of what administrators call things by: an index of PostgreSQL takes 2.7 kB for a key,
+/// and a character may need four bytes.
+pub const NAME_CHARS_MAX: usize = 500;
+/// Bytes of what satellites call things by; up to four of them are one key.
+pub const REPORTED_KEY_MAX_BYTES: usize = 500;
+
 /// How long the first waiting event waits for company.
 pub const EVENT_WINDOW_MS: u64 = 3 * SECOND;
 /// First wait after a 429 on events; doubles up to [`EVENT_THROTTLE_MAX_MS`].

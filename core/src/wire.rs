@@ -16,12 +16,14 @@ pub mod health;
 pub mod heartbeat;
 pub mod introspection;
 pub(crate) mod lenient;
+mod nul;
 pub mod path;
 pub mod registration;
 pub mod registration_token;
 pub mod tokens;
 
 pub use decode::{decode, encode};
+pub use nul::{find_nul, has_nul, without_nul};
 
 use alloc::string::String;
 

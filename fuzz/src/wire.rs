@@ -16,9 +16,13 @@ use satellite_core::wire::heartbeat::{Heartbeat, HeartbeatReply, ReceivedHeartbe
 use satellite_core::wire::introspection::{Introspection, IntrospectionRequest};
 use satellite_core::wire::registration::{RegistrationReply, RegistrationRequest};
 use satellite_core::wire::tokens::{GithubToken, Tokens, TokensRequest, TokensStatus};
-use satellite_core::wire::{Acknowledgement, admin, decode, encode, health, registration_token};
+use satellite_core::wire::{
+    Acknowledgement, admin, decode, encode, find_nul, has_nul, health, registration_token,
+    without_nul,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// Reads any bytes as each message: what is accepted means the same when it is written and read
 /// again.
@@ -57,6 +61,7 @@ pub fn wire(data: &[u8]) {
     events(data);
     configuration(data);
     assert!(!ErrorBody::read(500, data).error.is_empty());
+    nul(data);
 }
 
 /// Presents any bytes as a registration token: only what was signed gets in.
@@ -86,6 +91,18 @@ fn same<T: DeserializeOwned + Serialize + PartialEq + Debug>(data: &[u8]) {
     if let Ok(message) = decode::<T>("message", data) {
         let again = decode::<T>("message", &encode(&message)).expect("what was written is read");
         assert_eq!(message, again);
+    }
+}
+
+/// What holds no NUL any more can be read just where the original can.
+fn nul(data: &[u8]) {
+    let Some(clean) = without_nul(data) else { return };
+    assert!(!has_nul(&clean) && clean.len() == data.len());
+    let (before, after) = (serde_json::from_slice(data), serde_json::from_slice::<Value>(&clean));
+    assert_eq!(before.is_ok(), after.is_ok());
+    if let (Ok(before), Ok(after)) = (before, after) {
+        let _ = find_nul(&before);
+        assert_eq!(find_nul(&after), None);
     }
 }
 
@@ -156,6 +173,7 @@ mod tests {
         r#"{"status":"degraded","system_metrics":{"cpu_usage_percent":1.25,"memory_usage_mb":3e1,"disk_usage_percent":99.9,"uptime_seconds":1,"network_rx_bytes":5,"network_tx_bytes":6},"processes":[{"id":"p","server_name":"s","status":"running","health_status":"healthy","performance_metrics":{"total_requests":1,"avg_response_time_ms":2.5,"error_count":0,"memory_usage_mb":1}}],"processes_by_team":{"t":[{"installation_id":"i","installation_name":"n","status":"running","pid":7,"uptime_seconds":1,"message_count":2,"error_count":0,"health_status":"unknown","last_activity":"2026-01-31T09:15:02.123Z"}]},"mcp_status":{"summary":{"total_instances":1,"active_instances":1,"dormant_instances":0,"total_tools":1,"online_servers":1,"offline_servers":0,"error_servers":0},"instances":[{"installation_id":"i","installation_name":"n","instance_id":"x","user_id":"u","team_id":"t","status":"running","transport_type":"stdio","uptime_seconds":5,"message_count":9,"error_count":0,"health_status":"unknown","pid":4711}],"tool_names":[{"namespaced_name":"f:r","server_slug":"f","transport":"sse"}],"server_status_counts":{"online":1,"offline":0,"error":0,"requires_reauth":0}},"error_count":0,"version":"1","satellite_url":"","capabilities":["poll-wait"],"response_time_ms":3}"#,
         r#"{"events":[{"type":"mcp.server.status_changed","timestamp":"2026-01-31T09:15:02.123Z","data":{"installation_id":"i","team_id":"t","user_id":"u","status":"online","timestamp":"9999-12-31T23:59:59.999Z"},"id":"e","seq":4},{"type":"mcp.request.logs","timestamp":"2026-01-31T09:15:02+01:00","data":{"installation_id":"i","team_id":"t","requests":[{"tool_name":"n","tool_params":{},"response_time_ms":1,"success":true,"timestamp":"2026-01-31T09:15:02Z"}]}}]}"#,
         r#"{"mcp_servers":{"a":{"installation_id":"i","team_id":"t","user_id":"u","server_slug":"s","transport_type":"stdio","command":"npx","args":["-y"],"env":{"K":"v"},"secret_metadata":{"env":["K"]},"settings":{"request_logging_enabled":true,"x":1},"later":1},"b":{"installation_id":"i","team_id":"t","user_id":"v","server_slug":"s","type":"http","url":"https://h/p","headers":{"A":"b"},"timeout":45000,"enabled":false}},"satellite_config":{"resource_limits":{"max_memory_per_process":"1GB"}},"version":3}"#,
+        r#"{"type":"about:blank","title":"t","status":400,"detail":"a\\u0000b\\\\u0000","success":false,"error":"e"}"#,
         r#"{"success":true,"satellite":{"id":"s","name":"edge-satellite-01","satellite_type":"team","team_id":"t","status":"inactive","api_key":"k"},"message":"m"}"#,
         r#"{"active":true,"scope":"a b","client_id":"c","username":"n","sub":"u","aud":"x","iss":"i","exp":9e9,"iat":1,"team_id":"t","team_permissions":["p"]}"#,
         r#"{"access_token":"a","refresh_token":null,"token_type":"Bearer","expires_at":"9999-12-31T23:59:59-01:00","scope":null}"#,

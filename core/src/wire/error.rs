@@ -102,6 +102,32 @@ impl core::fmt::Display for ErrorBody {
     }
 }
 
+/// The same as a problem (RFC 9457): what routes of administration answer. Its additional members
+/// are the fields of [`ErrorBody`], so that whoever reads those alone misses nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `about:blank`: what kind it is says the status, and more exactly `error`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The status's name.
+    pub title: String,
+    /// The status code again.
+    pub status: u16,
+    /// What happened, for people.
+    pub detail: String,
+    /// The error as everywhere else.
+    #[serde(flatten)]
+    pub body: ErrorBody,
+}
+
+impl Problem {
+    /// `body` as the problem of a reply with `status`, which is called `title`.
+    pub fn new(status: u16, title: &str, body: ErrorBody) -> Problem {
+        let detail = body.message.clone().unwrap_or_else(|| body.error.clone());
+        Problem { kind: "about:blank".to_owned(), title: title.to_owned(), status, detail, body }
+    }
+}
+
 /// The body of a request that fails a schema check, in the framework's shape.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -149,6 +175,16 @@ mod tests {
         for body in [&b"<html>502</html>"[..], b"", b"[]", b"{}", b"{\"error\":7}", b"\xff"] {
             assert_eq!(ErrorBody::read(502, body).error, "HTTP 502");
         }
+    }
+
+    #[test]
+    fn a_problem_is_read_as_the_error_it_is() {
+        let body = ErrorBody::new("validation failed (400)").with_message("team: `name`: missing");
+        let problem = Problem::new(400, "Bad Request", body.clone());
+        assert_eq!(problem.detail, "team: `name`: missing");
+        let written = super::super::encode(&problem);
+        assert_eq!(ErrorBody::read(400, &written), body);
+        assert_eq!(Problem::new(404, "Not Found", ErrorBody::new("gone")).detail, "gone");
     }
 
     #[test]

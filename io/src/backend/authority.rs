@@ -13,8 +13,9 @@ use satellite_core::backend::api_key::{self, KeyFault};
 use satellite_core::backend::roles::{self, Permission, Refused};
 use satellite_core::backend::{same_text, sha256_hex};
 use satellite_core::id::{SatelliteId, TeamId, UserId};
+use satellite_core::limits::NAME_CHARS_MAX;
 
-use super::answer::Failure;
+use super::answer::{Failure, check_address};
 use super::open::Backend;
 use super::store::Store;
 use super::store::records::{KeyState, Satellite};
@@ -144,16 +145,24 @@ impl FromRequestParts<Guarded> for Authorised {
         let said = parts.extensions.get::<Permission>().copied();
         let permission = said.unwrap_or(Permission::Administer);
         let (mut team, mut user) = (None, None);
-        if let Ok(parameters) = RawPathParams::from_request_parts(parts, &()).await {
-            for (name, value) in &parameters {
-                match name {
-                    "team" => team = Some(TeamId::new(value)),
-                    "user" => user = Some(UserId::new(value)),
-                    _ => {}
-                }
+        let parameters = RawPathParams::from_request_parts(parts, &()).await;
+        for (name, value) in parameters.iter().flatten() {
+            match name {
+                "team" => team = Some(TeamId::new(value)),
+                "user" => user = Some(UserId::new(value)),
+                _ => {}
             }
         }
         let actor = backend.authorise(&parts.headers, permission, team, user).await?;
+        check_address(&parts.uri)?;
+        let parameters = parameters.map_err(|_| Failure::invalid("path: must be UTF-8"))?;
+        let long = |(name, value): (&str, &str)| {
+            (value.chars().count() > NAME_CHARS_MAX)
+                .then(|| format!("path: `{name}`: must have at most {NAME_CHARS_MAX} characters"))
+        };
+        if let Some(why) = parameters.iter().find_map(long) {
+            return Err(Failure::invalid(why));
+        }
         if parts.method != Method::GET {
             let (method, path) = (parts.method.as_str(), parts.uri.path());
             tracing::info!(

@@ -13,12 +13,14 @@ mod tokens;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
+use axum::middleware::map_request;
 use axum::routing::{get, post};
+use satellite_core::wire::error::ErrorBody;
 use satellite_core::wire::path;
 
-use super::answer::Failure;
+use super::answer::{Failure, check_address};
 use super::open::Backend;
 
 /// The largest body a route takes, in bytes: events carry logs, all else is small.
@@ -33,16 +35,17 @@ pub fn router(backend: Arc<Backend>) -> Router {
     Router::new()
         .merge(satellites())
         .merge(connect::router())
-        .merge(admin::router(Arc::clone(&backend)))
         .merge(events)
+        .layer(map_request(async |request: Request| check_address(request.uri()).map(|()| request)))
+        .merge(admin::router(Arc::clone(&backend)))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .fallback(async || Failure::not_found("This route was"))
-        .method_not_allowed_fallback(async || {
-            let body =
-                satellite_core::wire::error::ErrorBody::new("This route takes other methods");
-            Failure::new(StatusCode::METHOD_NOT_ALLOWED, body)
-        })
+        .method_not_allowed_fallback(other_methods)
         .with_state(backend)
+}
+
+async fn other_methods() -> Failure {
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, ErrorBody::new("This route takes other methods"))
 }
 
 /// What satellites call.

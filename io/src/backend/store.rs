@@ -25,6 +25,9 @@ pub use postgres::Postgres;
 pub use sqlite::{Executor, Inline, Job, Sqlite, Thread};
 pub use transactions::Store;
 
+#[cfg(test)]
+pub(super) use postgres::throwaway;
+
 /// Why a transaction did not happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {

@@ -6,6 +6,7 @@ mod connections;
 mod events;
 mod refusals;
 mod satellites;
+mod texts;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -13,6 +13,7 @@ mod tests;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use axum::{Extension, Router};
@@ -25,7 +26,8 @@ use satellite_core::wire::admin::Reply;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::backend::answer::{Answer, json, ok};
+use super::other_methods;
+use crate::backend::answer::{Answer, as_problem, json, ok};
 use crate::backend::authority::Guarded;
 use crate::backend::open::Backend;
 use crate::backend::store::records::{JsonText, Notice};
@@ -39,7 +41,12 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(backend: Arc<Backend>) ->
     let allow = |router: Router<Guarded>, (path, permission, methods): Route| {
         router.route(&path, methods.layer(Extension(permission)))
     };
-    routes().into_iter().fold(Router::new(), allow).with_state(Guarded::new(backend))
+    routes()
+        .into_iter()
+        .fold(Router::new(), allow)
+        .method_not_allowed_fallback(other_methods)
+        .layer(map_response(as_problem))
+        .with_state(Guarded::new(backend))
 }
 
 /// A path, what its methods ask of their caller, and the methods.

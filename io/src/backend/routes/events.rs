@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use satellite_core::id::SatelliteId;
+use satellite_core::limits::REPORTED_KEY_MAX_BYTES;
 use satellite_core::wire::event::{EventFailure, EventsReply, read_batch};
 
 use crate::backend::answer::{Answer, Body, Failure, ok};
@@ -42,6 +43,16 @@ pub(super) async fn report(
         };
         let kind = event.data.kind();
         let record = record::of(event, &satellite.id, backend.id("evt_"), backend.clock.now());
+        if let Some(field) = record::overlong(&record) {
+            reply.failures.push(EventFailure {
+                index,
+                kind: kind.to_owned(),
+                error: format!(
+                    "validation failed: `{field}`: must have at most {REPORTED_KEY_MAX_BYTES} bytes"
+                ),
+            });
+            continue;
+        }
         let id = record.id.clone();
         match backend.store.record_event(record).await? {
             EventOutcome::Recorded => reply.event_ids.push(id),

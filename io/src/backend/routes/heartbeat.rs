@@ -8,6 +8,7 @@ use satellite_core::backend::processes;
 use satellite_core::backend::registration::base_url;
 use satellite_core::backend::roles::Permission;
 use satellite_core::id::SatelliteId;
+use satellite_core::limits::REPORTED_KEY_MAX_BYTES;
 use satellite_core::time::IsoTime;
 use satellite_core::view::SatelliteStatus;
 use satellite_core::wire::capability::ADDITIONS;
@@ -35,6 +36,10 @@ pub(super) async fn beat(
     let heartbeat = ReceivedHeartbeat::decode(&body.0).map_err(Failure::invalid)?;
     let now = backend.clock.now();
     let processes = processes::reported(&heartbeat, now);
+    if processes.iter().any(|process| process.id.len() > REPORTED_KEY_MAX_BYTES) {
+        let why = format!("a process's name: must have at most {REPORTED_KEY_MAX_BYTES} bytes");
+        return Err(Failure::invalid(why));
+    }
     let healthy = processes.iter().filter(|process| process.health_status == "healthy").count();
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let record = HeartbeatRecord {

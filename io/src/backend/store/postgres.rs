@@ -19,7 +19,7 @@ pub(super) mod servers;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(super) mod throwaway;
+pub(in crate::backend) mod throwaway;
 mod tls;
 
 use std::fmt;

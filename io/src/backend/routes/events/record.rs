@@ -1,6 +1,7 @@
 //! What an event of the wire comes to in storage.
 
-use satellite_core::id::{InstallationId, SatelliteId, TeamId};
+use satellite_core::id::{InstallationId, SatelliteId, TeamId, UserId};
+use satellite_core::limits::REPORTED_KEY_MAX_BYTES;
 use satellite_core::time::{IsoTime, Timestamp};
 use satellite_core::wire::event::{Event, EventData, LogLevel};
 
@@ -26,6 +27,40 @@ pub(super) fn of(event: Event, satellite: &SatelliteId, id: String, now: Timesta
         installation_id,
         team_id,
         effect,
+    }
+}
+
+/// Which of the keys under which an event is kept, or what it changes, no index holds. Such an event
+/// would fail at every repetition, and its batch with it.
+pub(super) fn overlong(event: &EventRecord) -> Option<&'static str> {
+    let is_long = |text: &str| text.len() > REPORTED_KEY_MAX_BYTES;
+    let is_long_user = |user: &Option<UserId>| user.as_ref().is_some_and(|it| is_long(it.as_str()));
+    let keys = [
+        ("id", event.event_id.as_deref()),
+        ("team_id", event.team_id.as_ref().map(TeamId::as_str)),
+        ("installation_id", event.installation_id.as_ref().map(InstallationId::as_str)),
+    ];
+    if let Some((name, _)) = keys.into_iter().find(|(_, text)| text.is_some_and(is_long)) {
+        return Some(name);
+    }
+    match &event.effect {
+        EventEffect::Process(process) => is_long(&process.id).then_some("server_slug"),
+        EventEffect::Logs(lines) => {
+            lines.iter().any(|line| is_long_user(&line.user_id)).then_some("user_id")
+        }
+        EventEffect::Requests(lines) => {
+            lines.iter().any(|line| is_long_user(&line.user_id)).then_some("user_id")
+        }
+        EventEffect::Tools(found) if is_long_user(&found.user_id) => Some("user_id"),
+        EventEffect::Tools(found) => {
+            found.tools.iter().any(|tool| is_long(&tool.tool_name)).then_some("tool_name")
+        }
+        EventEffect::Activity(activity) if is_long(activity.user_id.as_str()) => Some("user_id"),
+        EventEffect::Activity(activity) => {
+            is_long(&activity.oauth_client_id).then_some("oauth_client_id")
+        }
+        EventEffect::Use(used) => is_long_user(&used.user_id).then_some("user_id"),
+        EventEffect::None | EventEffect::Status { .. } => None,
     }
 }
 

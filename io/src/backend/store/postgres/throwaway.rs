@@ -36,7 +36,7 @@ fn server() -> &'static Server {
 }
 
 /// The URL of a new, empty database.
-pub(in super::super) async fn database() -> String {
+pub(in crate::backend) async fn database() -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let first = &server().url;
