@@ -149,7 +149,8 @@ fn a_satellite_without_the_backend_links_no_sql() {
     let with = packages(&["-p", "satellite-io"]);
     assert!(with.contains("rusqlite"), "the Backend is a default feature");
     let without = packages(&["-p", "satellite-io", "--no-default-features"]);
-    for name in ["rusqlite", "libsqlite3-sys", "refinery", "tokio-postgres", "deadpool"] {
+    for name in ["rusqlite", "libsqlite3-sys", "refinery", "tokio-postgres", "deadpool", "schemars"]
+    {
         assert!(!without.contains(name), "satellite-io without `backend` links {name}");
     }
 }

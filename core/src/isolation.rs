@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the operator asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Asked {
     /// Everything; without it the satellite does not start.
@@ -44,6 +45,7 @@ impl Asked {
 
 /// A part of isolation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// Each process is born in a control group, frozen and ended with everything it started.
@@ -94,6 +96,7 @@ pub struct Isolation {
 
 /// What the outside sees of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Level {
     /// What was asked for.
     pub asked: Asked,

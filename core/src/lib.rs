@@ -56,6 +56,8 @@ pub mod relay;
 pub mod remote;
 pub mod request;
 pub mod router;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod secret;
 pub mod server;
 pub mod session;

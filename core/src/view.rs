@@ -96,6 +96,7 @@ pub struct SatelliteHealth {
 
 /// The heartbeat's `status`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SatelliteStatus {
     /// All is well.
@@ -218,6 +219,7 @@ pub struct ServerView {
 
 /// A server's status: that of its best instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ServerStatus {
     /// An instance serves.
@@ -236,6 +238,7 @@ pub enum ServerStatus {
 
 /// An instance's published status, as the wire spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum InstanceStatus {
     /// The user has still to fill in settings.
@@ -292,6 +295,7 @@ impl InstanceStatus {
 
 /// How a server is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// A child process.
@@ -403,6 +407,7 @@ pub struct ProcessView {
 
 /// A process's status, as the wire spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ProcessStatus {
     /// Started, not yet through its handshake.
@@ -419,6 +424,7 @@ pub enum ProcessStatus {
 
 /// Whether the last health check succeeded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum HealthStatus {
     /// Nothing is known yet.

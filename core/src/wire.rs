@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 /// The reply to what needs no data in return: command results, and refusals of nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Acknowledgement {
     /// Always `true`; failures have the shape of [`error::ErrorBody`].
     #[serde(default = "yes")]

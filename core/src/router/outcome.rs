@@ -34,6 +34,7 @@ pub enum Told {
 
 /// How a call ended, for whoever counts calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The server answered with a result that is no error.

@@ -50,6 +50,7 @@ use serde::{Deserialize, Serialize};
 
 /// A reply of the administration API.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Reply<T> {
     /// Always `true`.
     #[serde(default = "super::yes")]

@@ -16,6 +16,7 @@ use crate::id::{CommandId, InstallationId, TeamId, UserId};
 
 /// A command of the Backend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Command {
     /// Its id. The same id is the same command, however often it is delivered.
     pub id: CommandId,

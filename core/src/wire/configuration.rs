@@ -33,6 +33,7 @@ pub const VERSION_IN_FORCE: &str = "x-config-version";
 
 /// The reply as the Backend writes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConfigurationReply {
     /// Servers, by process key: `{server_slug}-{team_slug}-{user_id}-{installation_id}`.
     pub mcp_servers: BTreeMap<String, ServerEntry>,

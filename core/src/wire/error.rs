@@ -31,6 +31,7 @@ pub mod code {
 
 /// The Backend's own error body.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorBody {
     /// Always `false`.
     #[serde(default)]
@@ -105,6 +106,7 @@ impl core::fmt::Display for ErrorBody {
 /// The same as a problem (RFC 9457): what routes of administration answer. Its additional members
 /// are the fields of [`ErrorBody`], so that whoever reads those alone misses nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// `about:blank`: what kind it is says the status, and more exactly `error`.
     #[serde(rename = "type")]
@@ -130,6 +132,7 @@ impl Problem {
 
 /// The body of a request that fails a schema check, in the framework's shape.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ValidationBody {
     /// The status code again.

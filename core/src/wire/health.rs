@@ -8,6 +8,7 @@ use crate::time::IsoTime;
 
 /// The Backend's answer to a health check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Health {
     /// `ok` while the Backend's storage answers.
     #[serde(default)]
@@ -22,6 +23,7 @@ pub struct Health {
 
 /// What `GET /api/status/backend` of a satellite answers, always with 200.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BackendStatus {
     /// The Backend's URL.
     pub backend_url: String,
@@ -39,6 +41,7 @@ pub struct BackendStatus {
 
 /// The result of a health check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ConnectionStatus {
     /// It answered with 2xx.

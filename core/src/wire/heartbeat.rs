@@ -25,6 +25,7 @@ use crate::view::{HealthStatus, ProcessStatus, SatelliteStatus};
 
 /// A heartbeat, as a satellite sends it. The Backend reads it as a [`ReceivedHeartbeat`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Heartbeat {
     /// How the satellite is.
     pub status: SatelliteStatus,
@@ -71,6 +72,7 @@ pub struct Heartbeat {
 
 /// How the satellite's machine is. A peer whose measurement failed writes `null`; that reads as 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SystemMetrics {
     /// Busy share of all processors since the last heartbeat, 0..=100.
     #[serde(
@@ -116,6 +118,7 @@ pub struct SystemMetrics {
 
 /// A server reached by HTTP or SSE.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProcessInfo {
     /// Its id, stable for the satellite.
     pub id: String,
@@ -132,6 +135,7 @@ pub struct ProcessInfo {
 
 /// The state of a server reached by HTTP or SSE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ProxyStatus {
     /// Configured, not reached yet.
@@ -164,6 +168,7 @@ impl ProxyStatus {
 
 /// How a server reached by HTTP or SSE fares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PerformanceMetrics {
     /// Requests in all.
     #[serde(
@@ -189,6 +194,7 @@ pub struct PerformanceMetrics {
 
 /// A stdio process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StdioProcessMetric {
     /// Its installation.
     pub installation_id: InstallationId,
@@ -223,6 +229,7 @@ pub struct StdioProcessMetric {
 
 /// What a process, with everything it started, uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProcessResources {
     /// Processor time since it started, in milliseconds.
     pub cpu_ms: u64,
@@ -244,6 +251,7 @@ pub struct ProcessResources {
 
 /// The reply to a heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HeartbeatReply {
     /// Always `true`.
     #[serde(default = "super::yes")]
@@ -258,6 +266,7 @@ pub struct HeartbeatReply {
 
 /// The reply of `GET …/status`: a satellite in brief.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatusReply {
     /// The satellite.
     pub satellite: StatusSatellite,
@@ -270,6 +279,7 @@ pub struct StatusReply {
 
 /// The satellite in a [`StatusReply`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatusSatellite {
     /// Its id.
     pub id: crate::id::SatelliteId,
@@ -284,6 +294,7 @@ pub struct StatusSatellite {
 
 /// Counts of processes in a [`StatusReply`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatusProcesses {
     /// In all.
     pub total: u64,

@@ -10,6 +10,7 @@ use crate::secret::Secret;
 
 /// The satellite's question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct IntrospectionRequest {
     /// The token a client presented.
     pub token: Secret,
@@ -20,6 +21,7 @@ pub struct IntrospectionRequest {
 
 /// The Backend's answer. All keys but `active` are missing from an inactive one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Introspection {
     /// Whether the token is good.
     pub active: bool,

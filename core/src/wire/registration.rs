@@ -13,6 +13,7 @@ use crate::secret::Secret;
 
 /// Whom a satellite serves. The registration token decides it, never the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SatelliteType {
     /// Every team.
@@ -42,6 +43,7 @@ impl SatelliteType {
 
 /// The body of a registration. The registration token travels as bearer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RegistrationRequest {
     /// The satellite's name: 10 to 32 of `a-z0-9_-`.
     pub name: String,
@@ -68,6 +70,7 @@ pub struct RegistrationRequest {
 
 /// The machine a satellite runs on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SystemInfo {
     /// Operating system and release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,6 +103,7 @@ impl From<&limits::SystemInfo> for SystemInfo {
 
 /// The reply to a registration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RegistrationReply {
     /// Always `true`.
     #[serde(default = "super::yes")]
@@ -113,6 +117,7 @@ pub struct RegistrationReply {
 
 /// The satellite in a [`RegistrationReply`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RegisteredSatellite {
     /// Its id; the same for a repeated registration.
     pub id: SatelliteId,
@@ -132,6 +137,7 @@ pub struct RegisteredSatellite {
 
 /// The reply of `GET /api/satellites/register/status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RegistrationStatus {
     /// Always `token_based`.
     pub registration_method: String,

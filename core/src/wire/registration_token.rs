@@ -12,6 +12,7 @@ use crate::time::IsoTime;
 
 /// The body that creates a token; it may be missing altogether.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreateToken {
     /// Its life in hours: 1..=24 for a global token (default 1), 1..=72 for a team's (default 24).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -20,6 +21,7 @@ pub struct CreateToken {
 
 /// The reply that shows a token, once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TokenReply {
     /// Always `true`.
     #[serde(default = "super::yes")]
@@ -33,6 +35,7 @@ pub struct TokenReply {
 
 /// The `data` of a [`TokenReply`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TokenData {
     /// The token.
     pub token: IssuedToken,
@@ -40,6 +43,7 @@ pub struct TokenData {
 
 /// A token that was just made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct IssuedToken {
     /// Its id.
     pub id: String,
@@ -62,6 +66,7 @@ pub struct IssuedToken {
 
 /// A list of tokens, without their texts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TokenList {
     /// The tokens.
     pub tokens: Vec<TokenSummary>,
@@ -69,6 +74,7 @@ pub struct TokenList {
 
 /// A token in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TokenSummary {
     /// Its id.
     pub id: String,

@@ -11,6 +11,7 @@ use crate::time::IsoTime;
 
 /// The body of `POST …/tokens/status` and `POST …/tokens/retrieve`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TokensRequest {
     /// The installation whose server wants the token.
     pub installation_id: InstallationId,
@@ -36,6 +37,7 @@ impl TokensRequest {
 
 /// The reply of `tokens/status`; 200 with `exists: false` when there is no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TokensStatus {
     /// Whether there is one.
     pub exists: bool,
@@ -52,6 +54,7 @@ pub struct TokensStatus {
 
 /// The reply of `tokens/retrieve`; 404 when there is no token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Tokens {
     /// The token itself.
     pub access_token: Secret,
@@ -71,6 +74,7 @@ pub struct Tokens {
 
 /// The reply of `GET …/github-token/{installation}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GithubToken {
     /// The token itself.
     pub token: Secret,

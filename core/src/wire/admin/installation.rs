@@ -15,6 +15,7 @@ use crate::wire::lenient;
 
 /// The body that installs a server for a team.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreateInstallation {
     /// The server.
     pub server_id: String,
@@ -42,6 +43,7 @@ pub struct CreateInstallation {
 
 /// The body that changes an installation; what is missing stays.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UpdateInstallation {
     /// What the team calls it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,6 +67,7 @@ pub struct UpdateInstallation {
 
 /// The body with what a user fills in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UserSettings {
     /// Arguments, by the names of the user's schema.
     #[serde(default, deserialize_with = "lenient::or_default")]
@@ -82,6 +85,7 @@ pub struct UserSettings {
 
 /// An installed server. Its settings' values are not shown again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Installation {
     /// Its id.
     pub id: InstallationId,
@@ -108,6 +112,7 @@ pub struct Installation {
 
 /// A user's instance of an [`Installation`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Instance {
     /// Its id.
     pub id: InstanceId,
@@ -128,6 +133,7 @@ pub struct Instance {
 
 /// A token that opens one instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InstanceToken {
     /// The instance.
     pub instance_id: InstanceId,
@@ -139,6 +145,7 @@ pub struct InstanceToken {
 
 /// `data` with an installation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InstallationData {
     /// The installation.
     pub installation: Installation,
@@ -146,6 +153,7 @@ pub struct InstallationData {
 
 /// `data` with installations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InstallationsData {
     /// The installations.
     pub installations: Vec<Installation>,
@@ -153,6 +161,7 @@ pub struct InstallationsData {
 
 /// `data` with an instance token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InstanceTokenData {
     /// The token.
     pub instance_token: InstanceToken,
@@ -161,6 +170,7 @@ pub struct InstanceTokenData {
 /// A link that lets a user connect to a server that wants OAuth. Whoever holds it may: it is good
 /// once, and not for long.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConnectLink {
     /// The page to open.
     pub url: Secret,
@@ -170,6 +180,7 @@ pub struct ConnectLink {
 
 /// `data` with a link to connect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConnectLinkData {
     /// The link.
     pub connect: ConnectLink,

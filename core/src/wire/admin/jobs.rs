@@ -9,6 +9,7 @@ use crate::time::IsoTime;
 
 /// A background job of the Backend, and how it went last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JobRecord {
     /// Its name.
     pub name: String,
@@ -35,6 +36,7 @@ pub struct JobRecord {
 
 /// `data` with all jobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JobsData {
     /// The jobs.
     pub jobs: Vec<JobRecord>,
@@ -42,6 +44,7 @@ pub struct JobsData {
 
 /// `data` with one job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JobData {
     /// The job.
     pub job: JobRecord,

@@ -12,6 +12,7 @@ use crate::wire::lenient;
 
 /// A team.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Team {
     /// Its id.
     pub id: TeamId,
@@ -28,6 +29,7 @@ pub struct Team {
 
 /// A member of a [`Team`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Member {
     /// The user.
     pub user_id: UserId,
@@ -37,6 +39,7 @@ pub struct Member {
 
 /// The body that makes a team.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreateTeam {
     /// Its name for people.
     pub name: String,
@@ -47,6 +50,7 @@ pub struct CreateTeam {
 
 /// The body that makes a user a member, or changes the role.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SetMember {
     /// The role; `team_user` if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,6 +59,7 @@ pub struct SetMember {
 
 /// `data` with a team.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TeamData {
     /// The team.
     pub team: Team,
@@ -62,6 +67,7 @@ pub struct TeamData {
 
 /// `data` with teams.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TeamsData {
     /// The teams.
     pub teams: Vec<Team>,
@@ -69,6 +75,7 @@ pub struct TeamsData {
 
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct User {
     /// The id.
     pub id: UserId,
@@ -86,6 +93,7 @@ pub struct User {
 
 /// The body that makes a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreateUser {
     /// The name.
     pub username: String,
@@ -99,6 +107,7 @@ pub struct CreateUser {
 
 /// `data` with a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UserData {
     /// The user.
     pub user: User,
@@ -106,6 +115,7 @@ pub struct UserData {
 
 /// `data` with users.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UsersData {
     /// The users.
     pub users: Vec<User>,
@@ -113,6 +123,7 @@ pub struct UsersData {
 
 /// The body that makes a token for MCP clients of a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreateAccessToken {
     /// The team it is for.
     pub team_id: TeamId,
@@ -133,6 +144,7 @@ pub struct CreateAccessToken {
 
 /// A token for MCP clients of a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AccessToken {
     /// Its id.
     pub id: String,
@@ -150,6 +162,7 @@ pub struct AccessToken {
 
 /// What is shown of a token later on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AccessTokenSummary {
     /// Its id.
     pub id: String,
@@ -167,6 +180,7 @@ pub struct AccessTokenSummary {
 
 /// `data` with a user's access tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AccessTokensData {
     /// The tokens, newest first.
     pub access_tokens: Vec<AccessTokenSummary>,
@@ -174,6 +188,7 @@ pub struct AccessTokensData {
 
 /// `data` with an access token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AccessTokenData {
     /// The token.
     pub access_token: AccessToken,

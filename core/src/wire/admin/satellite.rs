@@ -16,6 +16,7 @@ use crate::wire::registration::SatelliteType;
 
 /// A satellite.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SatelliteRecord {
     /// Its id.
     pub id: SatelliteId,
@@ -54,6 +55,7 @@ pub struct SatelliteRecord {
 
 /// What an administrator decided about a satellite. Heartbeats do not touch it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum AdminState {
     /// It works.
@@ -74,6 +76,7 @@ pub enum AdminState {
 
 /// The body that changes a satellite; what is missing stays.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UpdateSatellite {
     /// Its public URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,6 +91,7 @@ pub struct UpdateSatellite {
 
 /// `data` with a satellite.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SatelliteData {
     /// The satellite.
     pub satellite: SatelliteRecord,
@@ -95,6 +99,7 @@ pub struct SatelliteData {
 
 /// `data` with satellites.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SatellitesData {
     /// The satellites.
     pub satellites: Vec<SatelliteRecord>,
@@ -102,6 +107,7 @@ pub struct SatellitesData {
 
 /// `data` with a satellite's next key. The one before opens nothing any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SatelliteKeyData {
     /// The key. It is shown here only.
     pub api_key: Secret,
@@ -109,6 +115,7 @@ pub struct SatelliteKeyData {
 
 /// The body that sends a command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreateCommand {
     /// What to do; a type without a meaning is refused here, where a person can mend it.
     #[serde(deserialize_with = "known_type")]
@@ -144,6 +151,7 @@ fn known_priority<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Priority
 
 /// A command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CommandRecord {
     /// Its id.
     pub id: CommandId,
@@ -189,6 +197,7 @@ pub struct CommandRecord {
 
 /// `data` with a command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CommandData {
     /// The command.
     pub command: CommandRecord,
@@ -196,6 +205,7 @@ pub struct CommandData {
 
 /// `data` with commands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CommandsData {
     /// The commands, the latest first.
     pub commands: Vec<CommandRecord>,
@@ -203,6 +213,7 @@ pub struct CommandsData {
 
 /// A heartbeat.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HeartbeatRecord {
     /// Its id.
     pub id: String,
@@ -231,6 +242,7 @@ pub struct HeartbeatRecord {
 
 /// `data` with heartbeats.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HeartbeatsData {
     /// The heartbeats, the latest first.
     pub heartbeats: Vec<HeartbeatRecord>,
@@ -238,6 +250,7 @@ pub struct HeartbeatsData {
 
 /// An event the Backend has stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventRecord {
     /// The Backend's own number: what `after` refers to.
     pub position: u64,
@@ -262,6 +275,7 @@ pub struct EventRecord {
 
 /// `data` with events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventsData {
     /// The events, the earliest first.
     pub events: Vec<EventRecord>,

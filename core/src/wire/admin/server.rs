@@ -13,6 +13,7 @@ use crate::wire::lenient;
 
 /// A server that can be installed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Server {
     /// Its id.
     pub id: String,
@@ -27,6 +28,7 @@ pub struct Server {
 
 /// The body that makes a server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreateServer {
     /// Its name for people.
     pub name: String,
@@ -90,6 +92,7 @@ pub struct CreateServer {
 
 /// How to start a server.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Package {
     /// The command and its environment.
     #[serde(default)]
@@ -98,6 +101,7 @@ pub struct Package {
 
 /// The command of a [`Package`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PackageTransport {
     /// The executable; `npx` if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -113,6 +117,7 @@ pub struct PackageTransport {
 
 /// Where a remote server is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Remote {
     /// Its URL.
     pub url: Secret,
@@ -135,6 +140,7 @@ pub struct Remote {
 
 /// An argument of the template.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Argument {
     /// The argument.
     pub value: String,
@@ -145,6 +151,7 @@ pub struct Argument {
 
 /// What somebody fills in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Schema {
     /// Arguments, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -177,6 +184,7 @@ impl Schema {
 
 /// One thing somebody fills in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Field {
     /// Its name.
     pub name: String,
@@ -200,6 +208,7 @@ impl Field {
 
 /// `data` with a server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerData {
     /// The server.
     pub server: Server,
@@ -207,6 +216,7 @@ pub struct ServerData {
 
 /// `data` with servers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServersData {
     /// The servers.
     pub servers: Vec<Server>,

@@ -16,6 +16,7 @@ use crate::wire::{decode, path};
 
 /// The query of a poll.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PollQuery {
     /// When the last successful poll began. Also sent as the header `X-Last-Poll`. The Backend
     /// stores it and withholds nothing because of it.
@@ -52,6 +53,7 @@ impl PollQuery {
 
 /// The reply to a poll.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PollReply {
     /// The commands handed out, the most urgent first.
     pub commands: Vec<Command>,
@@ -65,6 +67,7 @@ pub struct PollReply {
     pub maintenance: bool,
     /// Commands that could not be read. Never sent.
     #[serde(skip_serializing)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub unreadable: Vec<Unreadable>,
 }
 

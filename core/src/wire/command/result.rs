@@ -10,6 +10,7 @@ use crate::time::IsoTime;
 
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CommandResult {
     /// The command.
     pub command_id: CommandId,
@@ -84,6 +85,7 @@ impl CommandResult {
 
 /// A command's status, at the Backend and in results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum CommandStatus {
     /// It waits.

@@ -13,6 +13,7 @@ use crate::wire::lenient;
 
 /// An entry as the Backend writes it. [`super::Server`] is what a satellite makes of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerEntry {
     /// The installation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,6 +120,7 @@ pub struct ServerEntry {
 
 /// Names of values that must not be shown, and positions of those without a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SecretNames {
     /// Of query parameters.
     #[serde(
@@ -162,6 +164,7 @@ impl SecretNames {
 
 /// An installation's settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerSettings {
     /// Whether calls are reported in detail (`mcp.request.logs`); missing means yes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -13,6 +13,7 @@ use crate::wire::lenient;
 
 /// A satellite's own settings. Every part may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SatelliteConfig {
     /// How often to poll, until the Backend guides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,6 +72,7 @@ impl SatelliteConfig {
 
 /// How often to poll, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PollingIntervals {
     /// Ordinarily.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::hint")]
@@ -85,6 +87,7 @@ pub struct PollingIntervals {
 
 /// How much servers may use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResourceLimits {
     /// Processes of the satellite.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::hint")]
@@ -121,6 +124,7 @@ impl ResourceLimits {
 
 /// What teams may do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TeamSettings {
     /// Servers that may run; `*` means all.
     #[serde(default, deserialize_with = "lenient::or_default")]
@@ -135,6 +139,7 @@ pub struct TeamSettings {
 
 /// What to log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Logging {
     /// From which level on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,6 +154,7 @@ pub struct Logging {
 
 /// How to call out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Network {
     /// How long a request may take.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::hint")]

@@ -66,6 +66,7 @@ pub fn read_batch(body: &[u8]) -> Result<Vec<Result<Event, EventFailure>>, Strin
 
 /// The reply to a batch: 200 even if some or all of its events failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventsReply {
     /// Always `true`.
     #[serde(default = "crate::wire::yes")]
@@ -86,6 +87,7 @@ pub struct EventsReply {
 
 /// An event that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventFailure {
     /// Its place in the batch, from 0.
     pub index: usize,

@@ -11,6 +11,7 @@ use crate::wire::lenient;
 
 /// `mcp.client.activity`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClientActivity {
     /// The user.
     pub user_id: UserId,
@@ -48,6 +49,7 @@ impl Bounds for ClientActivity {
 
 /// `mcp.client.connected`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClientConnected {
     /// Its session.
     pub session_id: String,
@@ -67,6 +69,7 @@ impl Bounds for ClientConnected {}
 
 /// `mcp.client.disconnected`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClientDisconnected {
     /// Its session.
     pub session_id: String,
@@ -86,6 +89,7 @@ impl Bounds for ClientDisconnected {}
 
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DisconnectReason {
     /// The client ended it.

@@ -11,6 +11,7 @@ use crate::wire::lenient;
 
 /// `config.error`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConfigError {
     /// What kind of failure.
     pub error_type: ConfigErrorType,
@@ -28,6 +29,7 @@ impl Bounds for ConfigError {}
 
 /// Why a configuration could not be fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ConfigErrorType {
     /// The Backend could not be reached.
@@ -40,6 +42,7 @@ pub enum ConfigErrorType {
 
 /// `security.auth.failed`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SecurityAuthFailed {
     /// The team, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,6 +69,7 @@ impl Bounds for SecurityAuthFailed {}
 /// `security.credentials.accessed` (addition): values that a team or a user gave in secret were
 /// handed to a server. It has their names, and has no place for a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CredentialsAccessed {
     /// The team.
     pub team_id: TeamId,
@@ -96,6 +100,7 @@ impl Bounds for CredentialsAccessed {}
 
 /// `resource.limit.exceeded`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LimitExceeded {
     /// The team.
     pub team_id: TeamId,
@@ -125,6 +130,7 @@ impl Bounds for LimitExceeded {}
 
 /// What there can be too little of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ResourceType {
     /// Processor time.
@@ -137,6 +143,7 @@ pub enum ResourceType {
 
 /// `satellite.events.gap`: an addition, so that nothing is lost silently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventsGap {
     /// The number of the first event lost.
     pub from_seq: u64,

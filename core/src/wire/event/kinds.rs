@@ -74,6 +74,16 @@ macro_rules! kinds {
             }
         }
 
+        #[cfg(feature = "schema")]
+        impl EventData {
+            /// Every type with the schema of its data.
+            pub(crate) fn schemas(
+                generator: &mut schemars::SchemaGenerator,
+            ) -> alloc::vec::Vec<(&'static str, schemars::Schema)> {
+                alloc::vec![$(($kind, generator.subschema_for::<$name>())),*]
+            }
+        }
+
         impl Serialize for EventData {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 match self {

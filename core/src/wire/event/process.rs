@@ -15,6 +15,7 @@ use crate::wire::lenient;
 
 /// `mcp.server.started`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerStarted {
     /// The installation.
     pub server_id: InstallationId,
@@ -42,6 +43,7 @@ impl Bounds for ServerStarted {}
 
 /// `mcp.server.crashed`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerCrashed {
     /// The installation.
     pub server_id: InstallationId,
@@ -77,6 +79,7 @@ impl Bounds for ServerCrashed {
 
 /// `mcp.server.restarted`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerRestarted {
     /// The installation.
     pub server_id: InstallationId,
@@ -104,6 +107,7 @@ impl Bounds for ServerRestarted {}
 
 /// Why a process was restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RestartReason {
     /// It ended unasked.
@@ -114,6 +118,7 @@ pub enum RestartReason {
 
 /// `mcp.server.dormant`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerDormant {
     /// The installation.
     pub server_id: InstallationId,
@@ -138,6 +143,7 @@ impl Bounds for ServerDormant {}
 
 /// `mcp.server.respawned`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerRespawned {
     /// The installation.
     pub server_id: InstallationId,
@@ -163,6 +169,7 @@ impl Bounds for ServerRespawned {}
 
 /// `mcp.server.permanently_failed`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerPermanentlyFailed {
     /// The installation.
     pub server_id: InstallationId,
@@ -186,6 +193,7 @@ impl Bounds for ServerPermanentlyFailed {}
 
 /// `mcp.server.stopped`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerStopped {
     /// The installation.
     pub server_id: InstallationId,

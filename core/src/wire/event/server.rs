@@ -15,6 +15,7 @@ use crate::wire::lenient;
 
 /// `mcp.server.status_changed`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatusChanged {
     /// The installation.
     pub installation_id: InstallationId,
@@ -35,6 +36,7 @@ impl Bounds for StatusChanged {}
 
 /// `mcp.server.logs`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerLogs {
     /// The installation.
     pub installation_id: InstallationId,
@@ -51,6 +53,7 @@ impl Bounds for ServerLogs {}
 
 /// A line of [`ServerLogs`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogEntry {
     /// How much it matters.
     pub level: LogLevel,
@@ -65,6 +68,7 @@ pub struct LogEntry {
 
 /// How much a server's line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// For whoever develops.
@@ -91,6 +95,7 @@ impl LogLevel {
 
 /// `mcp.server.log_rate_limit_exceeded`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogRateLimitExceeded {
     /// The installation.
     pub installation_id: InstallationId,
@@ -109,6 +114,7 @@ impl Bounds for LogRateLimitExceeded {}
 
 /// `mcp.request.logs`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RequestLogs {
     /// The installation.
     pub installation_id: InstallationId,
@@ -129,6 +135,7 @@ impl Bounds for RequestLogs {}
 
 /// A call of [`RequestLogs`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RequestEntry {
     /// Who called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -155,6 +162,7 @@ pub struct RequestEntry {
 
 /// `mcp.tools.discovered`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ToolsDiscovered {
     /// The installation.
     pub installation_id: InstallationId,
@@ -183,6 +191,7 @@ impl Bounds for ToolsDiscovered {}
 
 /// A tool of [`ToolsDiscovered`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DiscoveredTool {
     /// Its own name.
     pub tool_name: String,
@@ -199,6 +208,7 @@ pub struct DiscoveredTool {
 
 /// `mcp.tools.updated`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ToolsUpdated {
     /// The installation.
     pub server_id: InstallationId,
@@ -219,6 +229,7 @@ impl Bounds for ToolsUpdated {}
 
 /// `mcp.tool.executed`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ToolExecuted {
     /// The tool.
     pub tool_name: String,
@@ -246,6 +257,7 @@ impl Bounds for ToolExecuted {}
 
 /// `config.refreshed`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConfigRefreshed {
     /// A hash of the configuration, or its `ETag`.
     pub config_hash: String,

@@ -13,6 +13,7 @@ use crate::view::{HealthStatus, Transport};
 
 /// A satellite's instances in normal form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NormalizedData {
     /// When this was true.
     pub timestamp: IsoTime,
@@ -30,6 +31,7 @@ pub struct NormalizedData {
 
 /// The satellite of a [`NormalizedData`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NormalizedInfo {
     /// Its id.
     pub satellite_id: String,
@@ -41,6 +43,7 @@ pub struct NormalizedInfo {
 
 /// Counts of a [`NormalizedData`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NormalizedSummary {
     /// Teams.
     pub total_teams: u64,
@@ -56,6 +59,7 @@ pub struct NormalizedSummary {
 
 /// A team of a [`NormalizedData`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NormalizedTeam {
     /// Its id.
     pub team_id: TeamId,
@@ -67,6 +71,7 @@ pub struct NormalizedTeam {
 
 /// An instance of a [`NormalizedData`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NormalizedServer {
     /// The key of the configuration.
     pub installation_name: String,
@@ -98,6 +103,7 @@ pub struct NormalizedServer {
 
 /// A tool of a [`NormalizedData`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NormalizedTool {
     /// `{server_slug}:{tool}`
     pub namespaced_name: String,

@@ -10,6 +10,7 @@ use crate::view::{HealthStatus, ProcessStatus, Transport};
 
 /// What runs on a satellite.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct McpStatusSnapshot {
     /// Counts.
     pub summary: McpSummary,
@@ -23,6 +24,7 @@ pub struct McpStatusSnapshot {
 
 /// Counts of a [`McpStatusSnapshot`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct McpSummary {
     /// Instances listed.
     pub total_instances: u64,
@@ -42,6 +44,7 @@ pub struct McpSummary {
 
 /// An instance of a [`McpStatusSnapshot`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InstanceSnapshot {
     /// Its installation.
     pub installation_id: InstallationId,
@@ -72,6 +75,7 @@ pub struct InstanceSnapshot {
 
 /// A tool of a [`McpStatusSnapshot`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ToolName {
     /// `{server_slug}:{tool}`
     pub namespaced_name: String,
@@ -83,6 +87,7 @@ pub struct ToolName {
 
 /// Servers by status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerStatusCounts {
     /// `online`
     pub online: u64,

@@ -4,11 +4,9 @@ mod page;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use satellite_core::secret::Secret;
 use satellite_core::wire::error::ErrorBody;
 
@@ -16,6 +14,7 @@ use self::page::{Link, Page};
 use crate::backend::answer::Failure;
 use crate::backend::oauth::{Begun, Oauth, Obstacle};
 use crate::backend::open::Backend;
+use crate::backend::routes::operation::{Access, Operation, Shows, about};
 use crate::backend::store::records::Credential;
 use crate::backend::store::{Store, StoreError};
 
@@ -24,11 +23,51 @@ const COOKIE: &str = "satellite_connect";
 /// For how many seconds: as long as the way is open.
 const COOKIE_LIFE: u64 = satellite_core::backend::oauth::authorisation::FLOW_MS / 1_000;
 
-pub(super) fn router() -> Router<Arc<Backend>> {
-    Router::new()
-        .route("/connect/client.json", get(client))
-        .route("/connect/callback", get(callback))
-        .route("/connect/{link}", get(show).post(begin))
+pub(super) fn operations() -> Vec<Operation<Arc<Backend>>> {
+    let open = Access::Open;
+    let gone = "The link has been used, is too old, or was begun in another browser.";
+    let astray = "The server or its authorisation server does not do as it should.";
+    let not_set_up = "This Backend has no secret to seal tokens with.";
+    let page = |operation: Operation<Arc<Backend>>| {
+        operation
+            .or(StatusCode::GONE, gone)
+            .or(StatusCode::NOT_IMPLEMENTED, not_set_up)
+            .or(StatusCode::INTERNAL_SERVER_ERROR, "The database failed; the log says why.")
+    };
+    let operations = vec![
+        Operation::get(
+            "/connect/client.json",
+            open,
+            "This client's metadata, for authorisation servers",
+            Shows::document(),
+            client,
+        )
+        .or(StatusCode::NOT_FOUND, "This Backend is no client of that kind."),
+        page(Operation::get(
+            "/connect/callback",
+            open,
+            "Where authorisation servers lead a user back to",
+            Shows::page(),
+            callback,
+        ))
+        .or(StatusCode::BAD_GATEWAY, astray),
+        page(Operation::get(
+            "/connect/{link}",
+            open,
+            "The page that says who connects to what",
+            Shows::page(),
+            show,
+        )),
+        page(Operation::post(
+            "/connect/{link}",
+            open,
+            "Spend the link and go on to the authorisation server",
+            Shows::page(),
+            begin,
+        ))
+        .or(StatusCode::BAD_GATEWAY, astray),
+    ];
+    about("Connecting users", operations)
 }
 
 /// The refusal of a Backend that has no secret to seal tokens with.

@@ -10,7 +10,8 @@ use satellite_core::wire::admin::{
     InstanceTokenData, UpdateInstallation, UserSettings,
 };
 use satellite_core::wire::decode;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{created, shown};
@@ -168,9 +169,26 @@ pub(crate) async fn issue_token(
     Ok(created(InstanceTokenData { instance_token }))
 }
 
-#[derive(Deserialize)]
-struct SetTool {
+/// The body that switches a tool.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct SetTool {
+    /// Whether it is switched off.
     is_disabled: bool,
+}
+
+/// `data` with a tool that was switched.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ToolSet {
+    /// The tool: its name.
+    tool_id: String,
+    /// Its name.
+    tool_name: String,
+    /// Whether it is switched off.
+    is_disabled: bool,
+    /// Ties the commands to satellites together.
+    correlation_id: String,
+    /// For people.
+    message: String,
 }
 
 pub(crate) async fn set_tool(
@@ -194,13 +212,13 @@ pub(crate) async fn set_tool(
     backend.store.set_tool_disabled(installation.id, tool.clone(), is_disabled, notice).await?;
     backend.waiting.wake_all();
     let now = if is_disabled { "off" } else { "on" };
-    shown(json!({
-        "tool_id": tool,
-        "tool_name": tool,
-        "is_disabled": is_disabled,
-        "correlation_id": correlation_id,
-        "message": format!("The tool is switched {now}."),
-    }))
+    shown(ToolSet {
+        tool_id: tool.clone(),
+        tool_name: tool,
+        is_disabled,
+        correlation_id,
+        message: format!("The tool is switched {now}."),
+    })
 }
 
 pub(super) async fn find(

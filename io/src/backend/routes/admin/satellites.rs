@@ -12,6 +12,7 @@ use satellite_core::wire::admin::{
     UpdateSatellite,
 };
 use satellite_core::wire::command::{CommandStatus, CommandType, Priority};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -77,8 +78,10 @@ pub(crate) async fn update(backend: Authorised, Path(id): Path<SatelliteId>, bod
     shown(SatelliteData { satellite: whole(satellite, now) })
 }
 
-#[derive(Deserialize)]
-struct SetStatus {
+/// The body that sets a satellite's status.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct SetStatus {
+    /// `active`, `inactive` or `maintenance`.
     status: String,
 }
 
@@ -172,12 +175,16 @@ pub(crate) async fn create_command(
     Ok(created(CommandData { command: whole_command(command) }))
 }
 
-#[derive(Debug, Deserialize)]
+/// Which rows of a list are asked for.
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Window {
+    /// How many at most, 1 to 1000; 100 if missing.
     #[serde(default)]
     limit: Option<u32>,
+    /// Events: those after this position.
     #[serde(default)]
     after: Option<u64>,
+    /// Events: those of this type.
     #[serde(default, rename = "type")]
     kind: Option<String>,
 }
