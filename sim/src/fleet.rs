@@ -5,7 +5,7 @@
 //! knows of nothing but answers; while it is away its port refuses.
 
 mod curve;
-mod edge;
+mod exchange;
 
 pub use curve::{Curve, Second};
 
@@ -14,8 +14,9 @@ use std::collections::BTreeMap;
 use satellite_core::random::Random;
 use satellite_core::time::{MINUTE, SECOND, Timestamp};
 
+use crate::edge::{Due, Edge};
 use crate::stage::EPOCH;
-use edge::{Due, Edge};
+use exchange::{answered, cut, paired, refused};
 
 /// What a fleet goes through.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +47,7 @@ impl Fleet {
         let starts: Vec<u64> =
             (0..self.satellites).map(|_| random.below(STARTED_OVER_MS)).collect();
         let mut edges: Vec<Edge> =
-            (0..self.satellites).map(|number| Edge::new(number, random.next())).collect();
+            (0..self.satellites).map(|number| Edge::new(paired(number), random.next())).collect();
         let away_from = EPOCH.after(STARTED_OVER_MS + CALM_MS);
         let away_until = away_from.after(self.outage_ms);
         let end = away_until.after(AFTER_MS);
@@ -70,18 +71,20 @@ impl Fleet {
             if matches!(due, Due::Look(at) if edge.looks_at() != Some(at)) {
                 continue;
             }
-            for request in edge.happen(now, due) {
+            let requests = edge.happen(now, due);
+            edge.take_lines();
+            for request in requests {
                 let there = now.after(random.between(WAY_MS.0, WAY_MS.1));
                 let away = away_from <= there && there < away_until;
-                curve.count(there, number, request.channel());
+                curve.count(there, number, request.key.channel);
                 let (after, due) = if away {
-                    (there, request.refused())
+                    (there, refused(&request))
                 } else {
-                    let (held_ms, due) = request.answered(self.holds_polls);
+                    let (held_ms, due) = answered(&request, self.holds_polls);
                     let back = there.after(held_ms).after(random.between(WAY_MS.0, WAY_MS.1));
                     // A held poll ends when the Backend goes away, and not with an answer.
                     if there < away_from && away_from < back {
-                        (away_from.after(WAY_MS.1), due.cut())
+                        (away_from.after(WAY_MS.1), cut(due))
                     } else {
                         (back, due)
                     }

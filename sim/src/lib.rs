@@ -8,12 +8,19 @@
 //! Tier 2, the net (feature `net`), runs the shipped io crate and its Backend over simulated
 //! sockets, for what bytes do.
 //!
-//! Both take every decision from one seed. A run writes a trace, one JSON object a line; two runs
+//! Beside both, [`fleet`] counts what thousands of tier 1's satellites ask for in simulated time, and
+//! `drive` (feature `drive`) has them ask a Backend that runs, over real HTTP.
+//!
+//! The tiers take every decision from one seed. A run writes a trace, one JSON object a line; two runs
 //! of one seed write the same bytes. What must be true after every step is in
 //! [`stage::invariants`]; what must be true once all faults have ended is each scenario's own.
 
 pub mod coverage;
+pub mod cpu;
 pub mod diff;
+#[cfg(feature = "drive")]
+pub mod drive;
+pub mod edge;
 pub mod fleet;
 pub mod kill_points;
 #[cfg(feature = "net")]

@@ -17,6 +17,7 @@ mod failover;
 mod flap;
 mod fleet;
 mod gate;
+mod generator;
 mod harness;
 mod heartbeat;
 mod jailed;

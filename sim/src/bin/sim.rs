@@ -1,6 +1,9 @@
 //! The simulation's command line.
 #![expect(clippy::print_stdout, reason = "printing is what a command line does")]
 
+#[cfg(feature = "drive")]
+#[path = "sim/drive.rs"]
+mod drive;
 #[path = "sim/fleet.rs"]
 mod fleet;
 #[path = "sim/options.rs"]
@@ -26,6 +29,7 @@ Satellites in a simulated world. All chance follows from a seed: one seed, one r
   cargo sim sweep --seeds N                  every scenario with N seeds
   cargo sim killpoints                       one life, and a death at every point of it
   cargo sim fleet --satellites N --outage D  how a fleet returns after an outage: requests a second
+  cargo sim drive --backend URL              a fleet against a Backend that runs: latencies by route
   cargo sim replay FILE                      the decisions of `satellite run --record FILE`, again
   cargo sim diff FILE FILE                   the step at which two traces part
 
@@ -37,12 +41,20 @@ Options
   --seeds N         sweep: how many seeds each (20; those named net-… take at most --net-seeds)
   --net-seeds N     sweep: how many of them over simulated sockets (3)
   --from N          sweep: the first seed (1)
-  --threads N       sweep, killpoints: how many runs at once (2)
+  --threads N       sweep, killpoints: how many runs at once (2); drive: threads (1)
   --out FOLDER      sweep: where digests and traces go
   --coverage FILE   sweep: where the coverage table goes
-  --satellites N    fleet: how many (1000)
+  --satellites N    fleet, drive: how many (1000, 100)
   --outage D        fleet: how long the Backend is away, e.g. 90s, 10m or 1h (10m)
-  --hold yes|no     fleet: whether the Backend holds polls (yes)
+  --hold yes|no     fleet, drive: whether the Backend holds polls (yes)
+  --backend URL     drive: http://HOST:PORT, or several replicas with commas between; each connection
+                    takes the next that listens. SATELLITE_ADMIN_TOKEN must be set
+  --over N          drive: over how many seconds the satellites start (30, that of heartbeats)
+  --seconds N       drive: how long it is measured, once all satellites have started (60)
+  --drain N         drive: how many seconds the last events may take to be confirmed (30)
+  --calls N         drive: calls an hour by clients of each satellite; each is an event (60)
+  --json yes|no     drive: print JSON (no)
+  --ids FILE        drive: where the ids of all events and commands go
   --kill N, --cut N, --before-write N, --after-write N
                     killpoints: only the life with this death
 
@@ -65,6 +77,23 @@ fn main() -> ExitCode {
         Some((command, rest)) if command == "fleet" => {
             Options::read(rest, &["satellites", "outage", "seed", "hold"])
                 .and_then(|given| fleet::fleet(&given))
+        }
+        #[cfg(feature = "drive")]
+        Some((command, rest)) if command == "drive" => {
+            let known = [
+                "backend",
+                "satellites",
+                "over",
+                "seconds",
+                "drain",
+                "hold",
+                "calls",
+                "seed",
+                "json",
+                "ids",
+                "threads",
+            ];
+            Options::read(rest, &known).and_then(|given| drive::drive(&given))
         }
         Some((command, [file, rest @ ..])) if command == "replay" => {
             Options::read(rest, &["until"]).and_then(|given| replay(Path::new(file), &given))
