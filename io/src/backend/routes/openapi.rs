@@ -3,6 +3,7 @@
 mod schemas;
 #[cfg(test)]
 mod tests;
+mod viewer;
 
 use std::sync::{Arc, OnceLock};
 
@@ -60,7 +61,7 @@ pub(super) fn operations() -> Vec<Operation<Arc<Backend>>> {
         Shows::document(),
         serve_document,
     );
-    about("This API", vec![document])
+    about("This API", [vec![document], viewer::operations()].concat())
 }
 
 /// It says nothing that is not in the program, and is made once.
@@ -121,7 +122,7 @@ fn tell(operation: &Operation, schemas: &mut Schemas, problem: &Value, error: &V
     let refused = |(status, when): &(StatusCode, &str)| {
         let (kind, schema) = match (is_administration, operation.shows.content) {
             (true, _) => ("application/problem+json", problem),
-            (false, Content::Page) => ("text/html", &json!({"type": "string"})),
+            (false, Content::Text(kind)) => (kind, &json!({"type": "string"})),
             (false, _) => ("application/json", error),
         };
         let mut example = json!({"success": false, "error": "what went wrong"});
@@ -131,7 +132,7 @@ fn tell(operation: &Operation, schemas: &mut Schemas, problem: &Value, error: &V
                 "detail": "what went wrong", "success": false, "error": "what went wrong"});
         }
         let mut content = json!({"schema": schema});
-        if kind != "text/html" {
+        if schema["$ref"].is_string() {
             content["example"] = example;
         }
         let mut reply = json!({"description": when, "content": {kind: content}});
@@ -188,7 +189,7 @@ fn shown(operation: &Operation, schemas: &mut Schemas) -> Value {
         }
         Content::Json(schema) => json(schemas.reply(schema)),
         Content::Document => json(json!({"type": "object"})),
-        Content::Page => json!({"text/html": {"schema": {"type": "string"}}}),
+        Content::Text(kind) => json!({kind: {"schema": {"type": "string"}}}),
     };
     json!({"description": "Done.", "content": content})
 }

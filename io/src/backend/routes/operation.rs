@@ -46,8 +46,8 @@ pub(super) enum Content {
     Json(SchemaOf),
     /// JSON that this program does not write by a type.
     Document,
-    /// A page for people.
-    Page,
+    /// A text of this media type.
+    Text(&'static str),
 }
 
 impl Shows {
@@ -73,7 +73,12 @@ impl Shows {
 
     /// 200 with a page.
     pub(super) fn page() -> Shows {
-        Shows { status: StatusCode::OK, content: Content::Page }
+        Shows::text("text/html")
+    }
+
+    /// 200 with a text of this media type.
+    pub(super) fn text(kind: &'static str) -> Shows {
+        Shows { status: StatusCode::OK, content: Content::Text(kind) }
     }
 }
 

@@ -62,6 +62,11 @@ async fn a_command_for_a_team_the_satellite_does_not_serve_is_refused() {
     assert_eq!(answered.status, StatusCode::FORBIDDEN);
     let unknown = world.post(&path, &world.admin, json!({"command_type": "dance"})).await;
     assert_eq!(unknown.status, StatusCode::BAD_REQUEST);
+    // Later than a date can say.
+    let endless = json!({"command_type": "configure", "expires_in": 2_748_093_666_637_582_u64});
+    let endless = world.post(&path, &world.admin, endless).await;
+    assert_eq!(endless.status, StatusCode::BAD_REQUEST);
+    assert!(endless.body["detail"].as_str().unwrap().contains("`expires_in`"));
     let stored = world.backend.store().commands(satellite.id.into(), 10).await.unwrap();
     assert!(stored.is_empty());
 }

@@ -4,7 +4,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query};
 use satellite_core::backend::{admission, registration, status};
 use satellite_core::id::{CommandId, EventId, InstallationId, SatelliteId, TeamId};
-use satellite_core::time::{IsoTime, MINUTE, SECOND, Timestamp};
+use satellite_core::time::{DAY, IsoTime, MINUTE, SECOND, Timestamp};
 use satellite_core::wire::Acknowledgement;
 use satellite_core::wire::admin::{
     AdminState, CommandData, CommandRecord, CommandsData, CreateCommand, EventRecord, EventsData,
@@ -27,6 +27,8 @@ use crate::backend::store::records::{
 
 /// How long a command waits unless its creator says otherwise.
 const COMMAND_LIFE_MS: u64 = 5 * MINUTE;
+/// And how long its creator may have it wait.
+const COMMAND_LIFE_MAX_MS: u64 = 366 * DAY;
 /// How many rows a list shows unless asked, and at most.
 const ROWS_STANDARD: u32 = 100;
 const ROWS_MAX: u32 = 1_000;
@@ -133,6 +135,12 @@ pub(crate) async fn create_command(
         let why = format!("command: `command_type`: must be one of {}", known.join(", "));
         return Err(Failure::invalid(why));
     }
+    let life = asked.expires_in.map_or(COMMAND_LIFE_MS, |seconds| seconds.saturating_mul(SECOND));
+    if life > COMMAND_LIFE_MAX_MS {
+        let most = COMMAND_LIFE_MAX_MS / SECOND;
+        let why = format!("command: `expires_in`: must be at most {most} seconds");
+        return Err(Failure::invalid(why));
+    }
     let satellite = find(&backend, id).await?;
     let team = asked.payload.get("team_id").and_then(Value::as_str).map(TeamId::new);
     admission::takes_command(&satellite.owner(), team.as_ref())?;
@@ -154,7 +162,6 @@ pub(crate) async fn create_command(
         }
     }
     let now = backend.clock.now();
-    let life = asked.expires_in.map_or(COMMAND_LIFE_MS, |seconds| seconds.saturating_mul(SECOND));
     let command = NewCommand {
         id: CommandId::from(backend.id("cmd_")),
         satellite_id: satellite.id.clone(),
