@@ -15,7 +15,8 @@
 //! | heartbeats, events | `GET /api/satellites/manage/{id}/heartbeats`, `…/events?after=` |
 //!
 //! Every reply is a [`Reply`]; `data` holds one thing under its name in the singular, or a list
-//! under its name in the plural. Errors have the shape of [`super::error::ErrorBody`].
+//! under its name in the plural, in parts: `limit` and `cursor` ask for one, `next_cursor` leads to
+//! the next. Errors have the shape of [`super::error::Problem`].
 
 mod installation;
 mod jobs;

@@ -70,6 +70,9 @@ pub struct IssuedToken {
 pub struct TokenList {
     /// The tokens.
     pub tokens: Vec<TokenSummary>,
+    /// Where the next part begins, if there is one: `cursor` of the query that asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// A token in a list.

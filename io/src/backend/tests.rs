@@ -4,6 +4,7 @@ mod administration;
 mod commands;
 mod connections;
 mod events;
+mod lists;
 mod refusals;
 mod satellites;
 mod texts;

@@ -1,5 +1,6 @@
 //! The administration commands: each is one request to the Backend's API.
 
+mod pages;
 mod people;
 mod requests;
 #[cfg(test)]
@@ -140,7 +141,7 @@ Examples:
         #[arg(long, value_name = "SEQ")]
         after: Option<u64>,
         #[command(flatten)]
-        access: Access,
+        listed: Listed,
     },
 }
 
@@ -159,10 +160,20 @@ pub(super) struct Access {
     pub(super) json: bool,
 }
 
+/// How much of a list is shown, and how the Backend is reached.
+#[derive(Debug, Args)]
+pub(super) struct Listed {
+    /// Show so many at most [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) limit: Option<u32>,
+    #[command(flatten)]
+    pub(super) access: Access,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenCommand {
     /// All registration tokens.
-    List(Access),
+    List(Listed),
     /// Issue one; it is shown this once.
     Create {
         /// The team whose satellite will pair [default: none, a satellite of everybody's]
@@ -181,7 +192,7 @@ pub(super) enum TokenCommand {
 #[derive(Debug, Subcommand)]
 pub(super) enum SatelliteCommand {
     /// All satellites.
-    List(Access),
+    List(Listed),
     /// One satellite.
     Get(Identified),
     /// Hold its commands back for a while.
@@ -206,7 +217,7 @@ pub(super) enum SatelliteCommand {
 #[derive(Debug, Subcommand)]
 pub(super) enum NamedCommand {
     /// All of them.
-    List(Access),
+    List(Listed),
     /// One of them.
     Get(Identified),
     /// Create one.
@@ -224,7 +235,7 @@ pub(super) enum NamedCommand {
 #[derive(Debug, Subcommand)]
 pub(super) enum ServerCommand {
     /// All server templates.
-    List(Access),
+    List(Listed),
     /// One server template.
     Get(Identified),
     /// Create one.
@@ -286,7 +297,7 @@ pub(super) enum QueueCommand {
         #[arg(long, value_name = "ID")]
         satellite: String,
         #[command(flatten)]
-        access: Access,
+        listed: Listed,
     },
     /// One command, with its result.
     Get {
@@ -350,8 +361,10 @@ pub(super) async fn run(command: &Administration, sources: &Sources) -> Result<(
     let access = command.access();
     let request = request(command)?;
     let api = api(access, sources)?;
-    let mut reply: Value =
-        api.call(request.method.clone(), &request.path, request.body.as_ref()).await?;
+    let mut reply: Value = match &request.shown {
+        Shown::List(at, _) => pages::gathered(&api, &request.path, at, command.limit()).await?,
+        _ => api.call(request.method.clone(), &request.path, request.body.as_ref()).await?,
+    };
     let Administration::Command(QueueCommand::Send(new)) = command else {
         show(&request, &reply, access.json);
         return Ok(());
@@ -409,11 +422,12 @@ impl Administration {
     pub(super) fn access(&self) -> &Access {
         match self {
             Administration::Token(it) => match it {
-                TokenCommand::List(access) | TokenCommand::Create { access, .. } => access,
+                TokenCommand::List(it) => &it.access,
+                TokenCommand::Create { access, .. } => access,
                 TokenCommand::Delete(it) => &it.access,
             },
             Administration::Satellite(it) => match it {
-                SatelliteCommand::List(access) => access,
+                SatelliteCommand::List(it) => &it.access,
                 SatelliteCommand::Get(it)
                 | SatelliteCommand::Maintenance { it, .. }
                 | SatelliteCommand::Enable(it)
@@ -421,26 +435,44 @@ impl Administration {
                 | SatelliteCommand::Delete(it) => &it.access,
             },
             Administration::Team(it) | Administration::User(it) => match it {
-                NamedCommand::List(access) | NamedCommand::Create { access, .. } => access,
+                NamedCommand::List(it) => &it.access,
+                NamedCommand::Create { access, .. } => access,
                 NamedCommand::Get(it) | NamedCommand::Delete(it) => &it.access,
             },
             Administration::Member(it) => it.access(),
             Administration::Access(it) => it.access(),
             Administration::Server(it) => match it {
-                ServerCommand::List(access) => access,
+                ServerCommand::List(it) => &it.access,
                 ServerCommand::Get(it) | ServerCommand::Delete(it) => &it.access,
                 ServerCommand::Create(new) => &new.access,
                 ServerCommand::Connect { access, .. } => access,
             },
             Administration::Command(it) => match it {
-                QueueCommand::List { access, .. } | QueueCommand::Get { access, .. } => access,
+                QueueCommand::List { listed, .. } => &listed.access,
+                QueueCommand::Get { access, .. } => access,
                 QueueCommand::Send(new) => &new.access,
             },
             Administration::Jobs(it) => match it {
                 JobsCommand::List(access) => access,
                 JobsCommand::Run(it) => &it.access,
             },
-            Administration::Events { access, .. } => access,
+            Administration::Events { listed, .. } => &listed.access,
         }
+    }
+
+    /// How much of a list is shown, at most.
+    fn limit(&self) -> Option<u32> {
+        let listed = match self {
+            Administration::Token(TokenCommand::List(it))
+            | Administration::Satellite(SatelliteCommand::List(it))
+            | Administration::Team(NamedCommand::List(it))
+            | Administration::User(NamedCommand::List(it))
+            | Administration::Server(ServerCommand::List(it)) => it,
+            Administration::Command(QueueCommand::List { listed, .. })
+            | Administration::Access(AccessCommand::List { listed, .. })
+            | Administration::Events { listed, .. } => listed,
+            _ => return None,
+        };
+        listed.limit
     }
 }

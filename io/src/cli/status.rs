@@ -155,7 +155,8 @@ async fn known_to_backend(dev: &DevFile, options: &ClientOptions) -> (Value, Val
         return (Value::Null, Value::Null);
     };
     let satellite = format!("/api/satellites/manage/{}", escape(dev.satellite_id.as_str()));
-    let installations = format!("/api/teams/{}/mcp/installations", escape(dev.team_id.as_str()));
+    let installations =
+        format!("/api/teams/{}/mcp/installations?limit=1000", escape(dev.team_id.as_str()));
     let satellite: Value = api.get(&satellite).await.unwrap_or_default();
     let installations: Value = api.get(&installations).await.unwrap_or_default();
     (satellite["data"]["satellite"].clone(), installations["data"]["installations"].clone())

@@ -157,6 +157,9 @@ pub struct InstallationData {
 pub struct InstallationsData {
     /// The installations.
     pub installations: Vec<Installation>,
+    /// Where the next part begins, if there is one: `cursor` of the query that asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// `data` with an instance token.

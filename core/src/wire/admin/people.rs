@@ -71,6 +71,9 @@ pub struct TeamData {
 pub struct TeamsData {
     /// The teams.
     pub teams: Vec<Team>,
+    /// Where the next part begins, if there is one: `cursor` of the query that asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// A user.
@@ -119,6 +122,9 @@ pub struct UserData {
 pub struct UsersData {
     /// The users.
     pub users: Vec<User>,
+    /// Where the next part begins, if there is one: `cursor` of the query that asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// The body that makes a token for MCP clients of a user.
@@ -184,6 +190,9 @@ pub struct AccessTokenSummary {
 pub struct AccessTokensData {
     /// The tokens, newest first.
     pub access_tokens: Vec<AccessTokenSummary>,
+    /// Where the next part begins, if there is one: `cursor` of the query that asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// `data` with an access token.

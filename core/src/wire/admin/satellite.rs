@@ -103,6 +103,9 @@ pub struct SatelliteData {
 pub struct SatellitesData {
     /// The satellites.
     pub satellites: Vec<SatelliteRecord>,
+    /// Where the next part begins, if there is one: `cursor` of the query that asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// `data` with a satellite's next key. The one before opens nothing any more.
@@ -210,6 +213,9 @@ pub struct CommandData {
 pub struct CommandsData {
     /// The commands, the latest first.
     pub commands: Vec<CommandRecord>,
+    /// Where the next part begins, if there is one: `cursor` of the query that asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// A heartbeat.
@@ -247,6 +253,9 @@ pub struct HeartbeatRecord {
 pub struct HeartbeatsData {
     /// The heartbeats, the latest first.
     pub heartbeats: Vec<HeartbeatRecord>,
+    /// Where the next part begins, if there is one: `cursor` of the query that asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// An event the Backend has stored.
@@ -280,6 +289,9 @@ pub struct EventRecord {
 pub struct EventsData {
     /// The events, the earliest first.
     pub events: Vec<EventRecord>,
+    /// Where the next part begins, if there is one: `cursor` of the query that asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 #[cfg(test)]

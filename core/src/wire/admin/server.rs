@@ -220,4 +220,7 @@ pub struct ServerData {
 pub struct ServersData {
     /// The servers.
     pub servers: Vec<Server>,
+    /// Where the next part begins, if there is one: `cursor` of the query that asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }

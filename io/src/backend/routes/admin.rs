@@ -4,6 +4,7 @@ mod connections;
 mod installations;
 mod jobs;
 mod operations;
+mod pages;
 mod people;
 mod registration_tokens;
 mod satellites;

@@ -139,6 +139,10 @@ fn tell(operation: &Operation, schemas: &mut Schemas, problem: &Value, error: &V
         if *status == StatusCode::NOT_MODIFIED {
             reply = json!({"description": when});
         }
+        if kind == "text/html" && status.is_server_error() {
+            // What is wrong before there is a page to say it on.
+            reply["content"]["application/json"] = json!({"schema": error});
+        }
         (status.as_str().to_owned(), reply)
     };
     let common: &[(StatusCode, &str)] = match operation.access {

@@ -3,6 +3,7 @@
 mod connections;
 pub(super) mod given;
 mod jobs;
+mod lists;
 
 use std::future::Future;
 use std::sync::Arc;

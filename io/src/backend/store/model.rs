@@ -8,6 +8,7 @@ pub(super) mod health;
 pub(super) mod installations;
 pub(super) mod instances;
 pub(super) mod jobs;
+pub(super) mod lists;
 pub(super) mod pairing;
 pub(super) mod satellites;
 pub(super) mod servers;

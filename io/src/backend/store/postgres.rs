@@ -12,6 +12,7 @@ pub(super) mod installations;
 pub(super) mod instances;
 pub(super) mod jobs;
 mod listening;
+pub(super) mod lists;
 pub(super) mod pairing;
 pub(super) mod row;
 pub(super) mod satellites;
@@ -42,7 +43,7 @@ const CONNECTIONS: usize = 16;
 const SCHEMA: i64 = 0x7363_6865_6d61;
 
 /// The steps of the schema. They only go forward: a released one never changes.
-const MIGRATIONS: [(&str, &str); 7] = [
+const MIGRATIONS: [(&str, &str); 8] = [
     (
         "V1__tenants_and_satellites",
         include_str!("postgres/migrations/V1__tenants_and_satellites.sql"),
@@ -53,6 +54,7 @@ const MIGRATIONS: [(&str, &str); 7] = [
     ("V5__wake_polls", include_str!("postgres/migrations/V5__wake_polls.sql")),
     ("V6__events_of_teams", include_str!("postgres/migrations/V6__events_of_teams.sql")),
     ("V7__jobs", include_str!("postgres/migrations/V7__jobs.sql")),
+    ("V8__lists", include_str!("postgres/migrations/V8__lists.sql")),
 ];
 
 /// A Backend's data in PostgreSQL.

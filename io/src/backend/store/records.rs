@@ -9,6 +9,7 @@ mod events;
 mod health;
 mod jobs;
 mod json_text;
+mod page;
 mod satellites;
 mod servers;
 
@@ -26,6 +27,7 @@ pub use events::{
 pub use health::{Heartbeat, HeartbeatRecord, Process, Retained, Retention};
 pub use jobs::{JobEnd, JobRun, JobState};
 pub use json_text::JsonText;
+pub use page::{Bound, Filter, ListOf, Page, Place};
 pub use satellite_core::backend::processes::ReportedProcess;
 pub use satellites::{
     AdminState, KeyHolder, KeyState, Registered, Registration, RegistrationToken, Satellite,

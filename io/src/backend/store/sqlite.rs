@@ -9,6 +9,7 @@ pub(super) mod health;
 pub(super) mod installations;
 pub(super) mod instances;
 pub(super) mod jobs;
+pub(super) mod lists;
 pub(super) mod pairing;
 mod row;
 pub(super) mod satellites;
@@ -26,7 +27,7 @@ pub use executor::{Executor, Inline, Job, Thread};
 use super::StoreError;
 
 /// The steps of the schema. They only go forward: a released one never changes.
-const MIGRATIONS: [(&str, &str); 7] = [
+const MIGRATIONS: [(&str, &str); 8] = [
     ("V1__satellites", include_str!("sqlite/migrations/V1__satellites.sql")),
     ("V2__servers", include_str!("sqlite/migrations/V2__servers.sql")),
     ("V3__command_timing", include_str!("sqlite/migrations/V3__command_timing.sql")),
@@ -34,6 +35,7 @@ const MIGRATIONS: [(&str, &str); 7] = [
     ("V5__remote_connections", include_str!("sqlite/migrations/V5__remote_connections.sql")),
     ("V6__events_of_teams", include_str!("sqlite/migrations/V6__events_of_teams.sql")),
     ("V7__jobs", include_str!("sqlite/migrations/V7__jobs.sql")),
+    ("V8__lists", include_str!("sqlite/migrations/V8__lists.sql")),
 ];
 
 /// A Backend's data in SQLite.

@@ -10,10 +10,10 @@ use satellite_core::time::Timestamp;
 use super::records::{
     AccessToken, Completed, Completion, ConfigurationSource, Credential, EventOutcome, EventQuery,
     EventRecord, Heartbeat, HeartbeatRecord, Installation, InstallationPatch, Instance, JobEnd,
-    JobState, KeyHolder, Member, NewCommand, Notice, OauthClient, OauthFlow, OauthToken, Process,
-    Registered, Registration, RegistrationToken, Retained, Retention, Satellite, SatelliteCommand,
-    SatellitePatch, SealedGrant, Server, StartedFlow, StoredEvent, Take, Taken, Team, TokenOwner,
-    Tool, Unrenewed, User, UserConfiguration,
+    JobState, KeyHolder, Member, NewCommand, Notice, OauthClient, OauthFlow, OauthToken, Page,
+    Process, Registered, Registration, RegistrationToken, Retained, Retention, Satellite,
+    SatelliteCommand, SatellitePatch, SealedGrant, Server, StartedFlow, StoredEvent, Take, Taken,
+    Team, TokenOwner, Tool, Unrenewed, User, UserConfiguration,
 };
 use super::{AnyStore, Model, Postgres, Sqlite, StoreError, model, postgres, sqlite};
 
@@ -244,4 +244,23 @@ transactions! {
     installations::configuration_source(
         satellite: SatelliteId, in_force: Option<u64>
     ) -> ConfigurationSource;
+
+    /// A part of teams, by slug.
+    lists::teams_page(page: Page) -> Vec<Team>;
+    /// A part of users, by name.
+    lists::users_page(page: Page) -> Vec<User>;
+    /// A part of server templates, by slug.
+    lists::servers_page(page: Page) -> Vec<Server>;
+    /// A part of satellites, by name.
+    lists::satellites_page(page: Page) -> Vec<Satellite>;
+    /// A part of registration tokens, newest first.
+    lists::registration_tokens_page(page: Page) -> Vec<RegistrationToken>;
+    /// A part of a user's access tokens, newest first.
+    lists::access_tokens_page(user: UserId, page: Page) -> Vec<AccessToken>;
+    /// A part of a team's installations, by name.
+    lists::installations_page(team: TeamId, page: Page) -> Vec<Installation>;
+    /// A part of a satellite's commands, newest first.
+    lists::commands_page(satellite: SatelliteId, page: Page) -> Vec<SatelliteCommand>;
+    /// A part of a satellite's heartbeats, newest first.
+    lists::heartbeats_page(satellite: SatelliteId, page: Page) -> Vec<Heartbeat>;
 }

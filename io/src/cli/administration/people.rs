@@ -7,8 +7,8 @@ use satellite_core::wire::admin::CreateAccessToken;
 use satellite_core::wire::path::escape;
 use serde_json::json;
 
-use super::Access;
 use super::requests::{ApiRequest, Shown, create, delete, list};
+use super::{Access, Listed};
 use crate::exit::{Exit, usage};
 
 #[derive(Debug, Subcommand)]
@@ -48,7 +48,7 @@ pub(in crate::cli) enum AccessCommand {
         #[arg(long, value_name = "ID")]
         user: String,
         #[command(flatten)]
-        access: Access,
+        listed: Listed,
     },
     /// Issue one; it is shown this once.
     Create {
@@ -104,9 +104,8 @@ impl MemberCommand {
 impl AccessCommand {
     pub(super) fn access(&self) -> &Access {
         match self {
-            AccessCommand::List { access, .. }
-            | AccessCommand::Create { access, .. }
-            | AccessCommand::Revoke { access, .. } => access,
+            AccessCommand::List { listed, .. } => &listed.access,
+            AccessCommand::Create { access, .. } | AccessCommand::Revoke { access, .. } => access,
         }
     }
 

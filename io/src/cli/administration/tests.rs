@@ -227,6 +227,29 @@ async fn a_server_elsewhere_is_created_with_all_its_addresses() {
 }
 
 #[tokio::test]
+async fn a_list_is_gathered_of_its_parts_up_to_its_limit() {
+    let world = World::new().await;
+    for number in 0..7 {
+        let name = json!({"name": format!("Team {number}")});
+        world.api.post::<Value>("/api/teams", &name).await.unwrap();
+    }
+    let slugs = |reply: &Value| -> Vec<String> {
+        let teams = reply["data"]["teams"].as_array().unwrap();
+        teams.iter().map(|team| team["slug"].as_str().unwrap().to_owned()).collect()
+    };
+    let whole: Vec<String> = (0..7).map(|number| format!("team-{number}")).collect();
+    for (part, limit, expected) in [(2, None, 7), (3, Some(5), 5), (7, None, 7), (500, Some(9), 7)]
+    {
+        let path = "/api/teams";
+        let reply = pages::in_parts(&world.api, path, "/data/teams", limit, part).await.unwrap();
+        assert_eq!(slugs(&reply), whole[..expected], "{part} {limit:?}");
+        assert_eq!(reply["data"]["next_cursor"].is_string(), expected < 7);
+    }
+    world.run(&["team", "list", "--limit", "3"]).await.unwrap();
+    assert_eq!(world.run(&["team", "list", "--limit", "0"]).await.unwrap_err().code, USAGE);
+}
+
+#[tokio::test]
 async fn events_are_those_of_a_satellite_or_of_a_team() {
     let world = World::new().await;
     let team: Value = world.api.post("/api/teams", &json!({"name": "Acme"})).await.unwrap();

@@ -95,7 +95,7 @@ impl Pairing<'_> {
     }
 
     async fn team(&mut self) -> Result<TeamId, Exit> {
-        let teams: Reply<TeamsData> = self.api.get("/api/teams").await?;
+        let teams: Reply<TeamsData> = self.api.get("/api/teams?limit=1000").await?;
         let found = teams.data.teams.into_iter().find(|team| match &self.memory.team_id {
             Some(id) => team.id == *id,
             None => team.slug == TEAM,
@@ -113,7 +113,7 @@ impl Pairing<'_> {
     }
 
     async fn user(&mut self, team: &TeamId) -> Result<UserId, Exit> {
-        let users: Reply<UsersData> = self.api.get("/api/users").await?;
+        let users: Reply<UsersData> = self.api.get("/api/users?limit=1000").await?;
         let found = users.data.users.into_iter().find(|user| match &self.memory.user_id {
             Some(id) => user.id == *id,
             None => user.username == USER,
@@ -209,11 +209,12 @@ impl Pairing<'_> {
 
     /// Removes what a start that broke off made of a server and could not remember.
     async fn clear(&self, owner: &Owner, wanted: &Wanted) -> Result<(), Exit> {
-        let servers: Reply<ServersData> = self.api.get("/api/servers").await?;
+        let servers: Reply<ServersData> = self.api.get("/api/servers?limit=1000").await?;
         let same = |it: &Server| it.definition.slug == wanted.template.slug;
         let Some(server) = servers.data.servers.into_iter().find(same) else { return Ok(()) };
         let path = installations(&owner.team);
-        let installed: Reply<InstallationsData> = self.api.get(&path).await?;
+        let installed: Reply<InstallationsData> =
+            self.api.get(&format!("{path}?limit=1000")).await?;
         for it in installed.data.installations.iter().filter(|it| it.server_id == server.id) {
             let path = format!("{path}/{}", escape(it.id.as_str()));
             self.api.call::<Value>(Method::DELETE, &path, None::<&()>).await?;

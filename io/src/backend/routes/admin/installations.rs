@@ -14,19 +14,27 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::pages::{OfInstallations, Part};
 use super::{created, shown};
 use crate::backend::answer::{Answer, Body, Failure, ok};
 use crate::backend::authority::Authorised;
 use crate::backend::open::Backend;
-use crate::backend::store::records::{self, InstallationPatch, JsonText};
+use crate::backend::store::records::{self, InstallationPatch, JsonText, ListOf};
 use crate::backend::store::{Store, StoreError};
 
-pub(crate) async fn list(backend: Authorised, Path(team): Path<TeamId>) -> Answer {
+pub(crate) async fn list(
+    backend: Authorised,
+    Path(team): Path<TeamId>,
+    part: Part<OfInstallations>,
+) -> Answer {
+    let page = part.of(ListOf::INSTALLATIONS)?;
+    let mut rows = backend.store.installations_page(team, page).await?;
+    let next_cursor = part.cut(ListOf::INSTALLATIONS, &mut rows);
     let mut installations = Vec::new();
-    for installation in backend.store.installations(Some(team)).await? {
+    for installation in rows {
         installations.push(whole(&backend, installation).await?);
     }
-    shown(InstallationsData { installations })
+    shown(InstallationsData { installations, next_cursor })
 }
 
 pub(crate) async fn get(

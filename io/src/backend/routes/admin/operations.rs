@@ -14,6 +14,10 @@ use satellite_core::wire::admin::{
 };
 use satellite_core::wire::registration_token::{CreateToken, TokenList, TokenReply};
 
+use super::pages::{
+    OfAccessTokens, OfCommands, OfEvents, OfHeartbeats, OfInstallations, OfRegistrationTokens,
+    OfSatellites, Whole,
+};
 use super::{connections, installations, jobs, people, registration_tokens, satellites, servers};
 use crate::backend::authority::Guarded;
 use crate::backend::routes::operation::{Access, Operation, Shows, about};
@@ -40,7 +44,8 @@ fn of_everybody() -> Vec<Operation<Guarded>> {
             "All teams",
             Shows::data::<TeamsData>(),
             h::teams,
-        ),
+        )
+        .asks::<Whole>(),
         Operation::post(
             "/api/teams",
             ADMINISTRATOR,
@@ -58,7 +63,8 @@ fn of_everybody() -> Vec<Operation<Guarded>> {
             "All users",
             Shows::data::<UsersData>(),
             h::users,
-        ),
+        )
+        .asks::<Whole>(),
         Operation::post(
             "/api/users",
             ADMINISTRATOR,
@@ -92,7 +98,8 @@ fn of_everybody() -> Vec<Operation<Guarded>> {
             "A user's access tokens, without their texts",
             Shows::data::<AccessTokensData>(),
             h::tokens,
-        ),
+        )
+        .asks::<OfAccessTokens>(),
         Operation::delete(
             "/api/users/{user}/tokens/{token}",
             own,
@@ -108,7 +115,8 @@ fn of_everybody() -> Vec<Operation<Guarded>> {
             "All servers",
             Shows::data::<ServersData>(),
             servers::list,
-        ),
+        )
+        .asks::<Whole>(),
         Operation::post(
             "/api/servers",
             ADMINISTRATOR,
@@ -207,7 +215,7 @@ fn of_teams() -> Vec<Operation<Guarded>> {
             Shows::data::<EventsData>(),
             satellites::team_events,
         )
-        .asks::<satellites::Window>(),
+        .asks::<OfEvents>(),
     ];
     [about("Teams", teams), about("Registration tokens", tokens), about("Events", events)].concat()
 }
@@ -227,7 +235,8 @@ fn of_installations() -> Vec<Operation<Guarded>> {
             "A team's installations",
             Shows::data::<InstallationsData>(),
             h::list,
-        ),
+        )
+        .asks::<OfInstallations>(),
         Operation::post(
             INSTALLATIONS,
             manage,
@@ -305,7 +314,8 @@ fn of_satellites() -> Vec<Operation<Guarded>> {
             "All registration tokens, without their texts",
             Shows::json::<TokenList>(),
             registration_tokens::list,
-        ),
+        )
+        .asks::<OfRegistrationTokens>(),
         Operation::delete(
             "/api/satellites/registration-tokens/{token}",
             ADMINISTRATOR,
@@ -321,7 +331,8 @@ fn of_satellites() -> Vec<Operation<Guarded>> {
             "All satellites",
             Shows::data::<SatellitesData>(),
             h::list,
-        ),
+        )
+        .asks::<OfSatellites>(),
         Operation::get(&at(""), ADMINISTRATOR, "A satellite", shown(), h::get),
         Operation::patch(&at(""), ADMINISTRATOR, "Change a satellite", shown(), h::update)
             .takes::<UpdateSatellite>(),
@@ -347,7 +358,7 @@ fn of_satellites() -> Vec<Operation<Guarded>> {
             Shows::data::<HeartbeatsData>(),
             h::heartbeats,
         )
-        .asks::<h::Window>(),
+        .asks::<OfHeartbeats>(),
     ];
     let commands = vec![
         Operation::get(
@@ -357,7 +368,7 @@ fn of_satellites() -> Vec<Operation<Guarded>> {
             Shows::data::<CommandsData>(),
             h::commands,
         )
-        .asks::<h::Window>(),
+        .asks::<OfCommands>(),
         Operation::post(
             &at("/commands"),
             ADMINISTRATOR,
@@ -382,7 +393,7 @@ fn of_satellites() -> Vec<Operation<Guarded>> {
             Shows::data::<EventsData>(),
             h::events,
         )
-        .asks::<h::Window>(),
+        .asks::<OfEvents>(),
         Operation::get(
             "/api/events",
             ADMINISTRATOR,
@@ -390,7 +401,7 @@ fn of_satellites() -> Vec<Operation<Guarded>> {
             Shows::data::<EventsData>(),
             h::all_events,
         )
-        .asks::<h::Window>(),
+        .asks::<OfEvents>(),
     ];
     [
         about("Registration tokens", tokens),

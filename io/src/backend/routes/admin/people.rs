@@ -12,21 +12,25 @@ use satellite_core::wire::admin::{
 };
 use serde_json::json;
 
+use super::pages::{OfAccessTokens, Part, Whole};
 use super::{created, shown};
 use crate::backend::answer::{Answer, Body, Failure, ok};
 use crate::backend::authority::Authorised;
 use crate::backend::open::Backend;
-use crate::backend::store::{Store, StoreError, records};
+use crate::backend::store::records::{self, ListOf};
+use crate::backend::store::{Store, StoreError};
 
 /// The command that has satellites forget what they know of a user's tokens.
 const FORGET_USER: &str = "invalidate_user_token_cache";
 
-pub(crate) async fn teams(backend: Authorised) -> Answer {
+pub(crate) async fn teams(backend: Authorised, part: Part<Whole>) -> Answer {
+    let mut rows = backend.store.teams_page(part.of(ListOf::TEAMS)?).await?;
+    let next_cursor = part.cut(ListOf::TEAMS, &mut rows);
     let mut teams = Vec::new();
-    for team in backend.store.teams().await? {
+    for team in rows {
         teams.push(whole_team(&backend, team).await?);
     }
-    shown(TeamsData { teams })
+    shown(TeamsData { teams, next_cursor })
 }
 
 pub(crate) async fn team(backend: Authorised, Path(id): Path<TeamId>) -> Answer {
@@ -120,12 +124,14 @@ pub(crate) async fn remove_member(
     ok(&Acknowledgement::new("The user has left the team."))
 }
 
-pub(crate) async fn users(backend: Authorised) -> Answer {
+pub(crate) async fn users(backend: Authorised, part: Part<Whole>) -> Answer {
+    let mut rows = backend.store.users_page(part.of(ListOf::USERS)?).await?;
+    let next_cursor = part.cut(ListOf::USERS, &mut rows);
     let mut users = Vec::new();
-    for user in backend.store.users().await? {
+    for user in rows {
         users.push(whole_user(&backend, user).await?);
     }
-    shown(UsersData { users })
+    shown(UsersData { users, next_cursor })
 }
 
 pub(crate) async fn user(backend: Authorised, Path(id): Path<UserId>) -> Answer {
@@ -228,10 +234,16 @@ pub(crate) async fn create_token(
     Ok(created(AccessTokenData { access_token }))
 }
 
-pub(crate) async fn tokens(backend: Authorised, Path(user): Path<UserId>) -> Answer {
+pub(crate) async fn tokens(
+    backend: Authorised,
+    Path(user): Path<UserId>,
+    part: Part<OfAccessTokens>,
+) -> Answer {
     backend.store.user(user.clone()).await?.ok_or_else(|| Failure::not_found("user"))?;
-    let tokens = backend.store.access_tokens(user).await?.into_iter();
-    let access_tokens = tokens.map(|token| AccessTokenSummary {
+    let page = part.of(ListOf::ACCESS_TOKENS)?;
+    let mut tokens = backend.store.access_tokens_page(user, page).await?;
+    let next_cursor = part.cut(ListOf::ACCESS_TOKENS, &mut tokens);
+    let access_tokens = tokens.into_iter().map(|token| AccessTokenSummary {
         id: token.id,
         team_id: token.team_id,
         client_id: token.client_id,
@@ -239,7 +251,7 @@ pub(crate) async fn tokens(backend: Authorised, Path(user): Path<UserId>) -> Ans
         created_at: token.created_at,
         expires_at: token.expires_at,
     });
-    shown(AccessTokensData { access_tokens: access_tokens.collect() })
+    shown(AccessTokensData { access_tokens: access_tokens.collect(), next_cursor })
 }
 
 /// The token opens nothing here any more; its team's satellites are told to forget it at once.

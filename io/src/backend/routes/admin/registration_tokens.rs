@@ -10,10 +10,11 @@ use satellite_core::wire::registration_token::{
     CreateToken, IssuedToken, TokenData, TokenList, TokenReply, TokenSummary,
 };
 
+use super::pages::{OfRegistrationTokens, Part};
 use crate::backend::answer::{Answer, Body, Failure, ok};
 use crate::backend::authority::Authorised;
 use crate::backend::open::Backend;
-use crate::backend::store::records::{RegistrationToken, owner_of};
+use crate::backend::store::records::{ListOf, RegistrationToken, owner_of};
 use crate::backend::store::{Store, StoreError};
 
 pub(crate) async fn create_global(backend: Authorised, body: Body) -> Answer {
@@ -80,8 +81,10 @@ async fn create(backend: &Backend, body: &Body, owner: Owner) -> Answer {
     ok(&reply)
 }
 
-pub(crate) async fn list(backend: Authorised) -> Answer {
-    let tokens = backend.store.registration_tokens().await?;
+pub(crate) async fn list(backend: Authorised, part: Part<OfRegistrationTokens>) -> Answer {
+    let page = part.of(ListOf::REGISTRATION_TOKENS)?;
+    let mut tokens = backend.store.registration_tokens_page(page).await?;
+    let next_cursor = part.cut(ListOf::REGISTRATION_TOKENS, &mut tokens);
     let summary = |token: RegistrationToken| TokenSummary {
         id: token.id,
         token_type: owner_of(token.team_id.clone()).satellite_type(),
@@ -91,7 +94,7 @@ pub(crate) async fn list(backend: Authorised) -> Answer {
         created_at: token.created_at,
         used: token.used,
     };
-    ok(&TokenList { tokens: tokens.into_iter().map(summary).collect() })
+    ok(&TokenList { tokens: tokens.into_iter().map(summary).collect(), next_cursor })
 }
 
 pub(crate) async fn delete(backend: Authorised, Path(token): Path<String>) -> Answer {

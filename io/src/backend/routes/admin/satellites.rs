@@ -1,7 +1,6 @@
 //! Satellites, their commands, heartbeats and events.
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query};
+use axum::extract::Path;
 use satellite_core::backend::{admission, registration, status};
 use satellite_core::id::{CommandId, EventId, InstallationId, SatelliteId, TeamId};
 use satellite_core::time::{DAY, IsoTime, MINUTE, SECOND, Timestamp};
@@ -16,27 +15,28 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::pages::{OfCommands, OfEvents, OfHeartbeats, OfSatellites, Part};
 use super::{created, shown};
 use crate::backend::answer::{Answer, Body, Failure, ok};
 use crate::backend::authority::Authorised;
 use crate::backend::open::Backend;
 use crate::backend::store::Store;
 use crate::backend::store::records::{
-    self, EventQuery, JsonText, NewCommand, Satellite, SatelliteCommand, SatellitePatch,
+    self, EventQuery, JsonText, ListOf, NewCommand, Place, Satellite, SatelliteCommand,
+    SatellitePatch,
 };
 
 /// How long a command waits unless its creator says otherwise.
 const COMMAND_LIFE_MS: u64 = 5 * MINUTE;
 /// And how long its creator may have it wait.
 const COMMAND_LIFE_MAX_MS: u64 = 366 * DAY;
-/// How many rows a list shows unless asked, and at most.
-const ROWS_STANDARD: u32 = 100;
-const ROWS_MAX: u32 = 1_000;
 
-pub(crate) async fn list(backend: Authorised) -> Answer {
+pub(crate) async fn list(backend: Authorised, part: Part<OfSatellites>) -> Answer {
     let now = backend.clock.now();
-    let satellites = backend.store.satellites().await?.into_iter();
-    shown(SatellitesData { satellites: satellites.map(|one| whole(one, now)).collect() })
+    let mut rows = backend.store.satellites_page(part.of(ListOf::SATELLITES)?).await?;
+    let next_cursor = part.cut(ListOf::SATELLITES, &mut rows);
+    let satellites = rows.into_iter().map(|one| whole(one, now)).collect();
+    shown(SatellitesData { satellites, next_cursor })
 }
 
 pub(crate) async fn get(backend: Authorised, Path(id): Path<SatelliteId>) -> Answer {
@@ -182,38 +182,17 @@ pub(crate) async fn create_command(
     Ok(created(CommandData { command: whole_command(command) }))
 }
 
-/// Which rows of a list are asked for.
-#[derive(Debug, Deserialize, JsonSchema)]
-pub(crate) struct Window {
-    /// How many at most, 1 to 1000; 100 if missing.
-    #[serde(default)]
-    limit: Option<u32>,
-    /// Events: those after this position.
-    #[serde(default)]
-    after: Option<u64>,
-    /// Events: those of this type.
-    #[serde(default, rename = "type")]
-    kind: Option<String>,
-}
-
-type Windowed = Result<Query<Window>, QueryRejection>;
-
-fn window(query: Windowed) -> Result<(Window, u32), Failure> {
-    let Query(window) =
-        query.map_err(|rejection| Failure::invalid(format!("query: {}", rejection.body_text())))?;
-    let limit = window.limit.unwrap_or(ROWS_STANDARD).clamp(1, ROWS_MAX);
-    Ok((window, limit))
-}
-
 pub(crate) async fn commands(
     backend: Authorised,
     Path(id): Path<SatelliteId>,
-    query: Windowed,
+    part: Part<OfCommands>,
 ) -> Answer {
-    let (_, limit) = window(query)?;
     let satellite = find(&backend, id).await?;
-    let commands = backend.store.commands(satellite.id, limit).await?;
-    shown(CommandsData { commands: commands.into_iter().map(whole_command).collect() })
+    let page = part.of(ListOf::COMMANDS)?;
+    let mut rows = backend.store.commands_page(satellite.id, page).await?;
+    let next_cursor = part.cut(ListOf::COMMANDS, &mut rows);
+    let commands = rows.into_iter().map(whole_command).collect();
+    shown(CommandsData { commands, next_cursor })
 }
 
 pub(crate) async fn command(
@@ -228,12 +207,13 @@ pub(crate) async fn command(
 pub(crate) async fn heartbeats(
     backend: Authorised,
     Path(id): Path<SatelliteId>,
-    query: Windowed,
+    part: Part<OfHeartbeats>,
 ) -> Answer {
-    let (_, limit) = window(query)?;
     let satellite = find(&backend, id).await?;
-    let heartbeats = backend.store.heartbeats(satellite.id, limit).await?.into_iter();
-    let heartbeats = heartbeats.map(|row| HeartbeatRecord {
+    let page = part.of(ListOf::HEARTBEATS)?;
+    let mut rows = backend.store.heartbeats_page(satellite.id, page).await?;
+    let next_cursor = part.cut(ListOf::HEARTBEATS, &mut rows);
+    let heartbeats = rows.into_iter().map(|row| HeartbeatRecord {
         id: row.id,
         status: row.status,
         system_metrics: row.system_metrics.value(),
@@ -245,38 +225,41 @@ pub(crate) async fn heartbeats(
         version: row.version,
         timestamp: row.timestamp,
     });
-    shown(HeartbeatsData { heartbeats: heartbeats.collect() })
+    shown(HeartbeatsData { heartbeats: heartbeats.collect(), next_cursor })
 }
 
 pub(crate) async fn events(
     backend: Authorised,
     Path(id): Path<SatelliteId>,
-    query: Windowed,
+    part: Part<OfEvents>,
 ) -> Answer {
     let satellite = find(&backend, id).await?;
     let of = EventQuery { satellite_id: Some(satellite.id), ..EventQuery::default() };
-    show_events(&backend, of, query).await
+    show_events(&backend, of, &part).await
 }
 
-pub(crate) async fn all_events(backend: Authorised, query: Windowed) -> Answer {
-    show_events(&backend, EventQuery::default(), query).await
+pub(crate) async fn all_events(backend: Authorised, part: Part<OfEvents>) -> Answer {
+    show_events(&backend, EventQuery::default(), &part).await
 }
 
 /// What one team's servers told and were given: nothing of another's.
 pub(crate) async fn team_events(
     backend: Authorised,
     Path(id): Path<TeamId>,
-    query: Windowed,
+    part: Part<OfEvents>,
 ) -> Answer {
     let team = backend.store.team(id).await?.ok_or_else(|| Failure::not_found("team"))?;
     let of = EventQuery { team_id: Some(team.id), ..EventQuery::default() };
-    show_events(&backend, of, query).await
+    show_events(&backend, of, &part).await
 }
 
-async fn show_events(backend: &Backend, of: EventQuery, query: Windowed) -> Answer {
-    let (window, limit) = window(query)?;
-    let query = EventQuery { kind: window.kind, after: window.after.unwrap_or(0), limit, ..of };
-    let events = backend.store.events(query).await?.into_iter().map(|row| EventRecord {
+async fn show_events(backend: &Backend, of: EventQuery, part: &Part<OfEvents>) -> Answer {
+    let (limit, after) = part.number()?;
+    let after = after.or(part.asked.after).unwrap_or(0);
+    let query = EventQuery { kind: part.asked.kind.clone(), after, limit, ..of };
+    let mut rows = backend.store.events(query).await?;
+    let next_cursor = part.cut_at(&mut rows, |row| Some(Place::Number(row.number)));
+    let events = rows.into_iter().map(|row| EventRecord {
         position: row.number,
         satellite_id: row.satellite_id,
         kind: row.kind,
@@ -286,7 +269,7 @@ async fn show_events(backend: &Backend, of: EventQuery, query: Windowed) -> Answ
         timestamp: row.timestamp,
         received_at: row.received_at,
     });
-    shown(EventsData { events: events.collect() })
+    shown(EventsData { events: events.collect(), next_cursor })
 }
 
 async fn find(backend: &Backend, id: SatelliteId) -> Result<Satellite, Failure> {

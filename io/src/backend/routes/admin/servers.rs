@@ -7,15 +7,18 @@ use satellite_core::wire::Acknowledgement;
 use satellite_core::wire::admin::{CreateServer, Server, ServerData, ServersData};
 use satellite_core::wire::decode;
 
+use super::pages::{Part, Whole};
 use super::{created, shown};
 use crate::backend::answer::{Answer, Body, Failure, ok};
 use crate::backend::authority::Authorised;
-use crate::backend::store::records::{self, JsonText};
+use crate::backend::store::records::{self, JsonText, ListOf};
 use crate::backend::store::{Store, StoreError};
 
-pub(crate) async fn list(backend: Authorised) -> Answer {
-    let servers = backend.store.servers().await?.into_iter().map(whole);
-    shown(ServersData { servers: servers.collect::<Result<_, _>>()? })
+pub(crate) async fn list(backend: Authorised, part: Part<Whole>) -> Answer {
+    let mut rows = backend.store.servers_page(part.of(ListOf::SERVERS)?).await?;
+    let next_cursor = part.cut(ListOf::SERVERS, &mut rows);
+    let servers = rows.into_iter().map(whole);
+    shown(ServersData { servers: servers.collect::<Result<_, _>>()?, next_cursor })
 }
 
 pub(crate) async fn get(backend: Authorised, Path(id): Path<String>) -> Answer {

@@ -1,6 +1,6 @@
 //! What a store says that it holds.
 
-use super::super::records::EventQuery;
+use super::super::records::{EventQuery, ListOf, Page};
 use super::super::{AnyStore, Store};
 
 /// Everything that can be asked for, one answer a line.
@@ -14,7 +14,15 @@ pub(super) async fn of(store: &AnyStore) -> Vec<String> {
         tell(format!("{team:?}"));
     }
     for user in store.users().await.unwrap() {
-        for token in store.access_tokens(user.id.clone()).await.unwrap() {
+        let tokens = store.access_tokens(user.id.clone()).await.unwrap();
+        // What comes after the first of them is the same in memory as in a database.
+        if let Some(first) = tokens.first() {
+            let page =
+                Page { after: ListOf::ACCESS_TOKENS.place(first), limit: 2, ..Page::default() };
+            let part = store.access_tokens_page(user.id.clone(), page).await.unwrap();
+            tell(format!("{part:?}"));
+        }
+        for token in tokens {
             tell(format!("{token:?}"));
         }
         tell(format!("{user:?}"));
@@ -24,8 +32,21 @@ pub(super) async fn of(store: &AnyStore) -> Vec<String> {
     }
     for satellite in store.satellites().await.unwrap() {
         let id = &satellite.id;
-        tell(format!("{:?}", store.commands(id.clone(), 1_000).await.unwrap()));
-        tell(format!("{:?}", store.heartbeats(id.clone(), 1_000).await.unwrap()));
+        let (commands, heartbeats) = (
+            store.commands(id.clone(), 1_000).await.unwrap(),
+            store.heartbeats(id.clone(), 1_000).await.unwrap(),
+        );
+        if let Some(middle) = commands.get(commands.len() / 2) {
+            let page = Page { after: ListOf::COMMANDS.place(middle), limit: 5, ..Page::default() };
+            tell(format!("{:?}", store.commands_page(id.clone(), page).await.unwrap()));
+        }
+        if let Some(middle) = heartbeats.get(heartbeats.len() / 2) {
+            let page =
+                Page { after: ListOf::HEARTBEATS.place(middle), limit: 5, ..Page::default() };
+            tell(format!("{:?}", store.heartbeats_page(id.clone(), page).await.unwrap()));
+        }
+        tell(format!("{commands:?}"));
+        tell(format!("{heartbeats:?}"));
         tell(format!("{:?}", store.processes(id.clone()).await.unwrap()));
         tell(format!("{:?}", store.configuration_source(id.clone(), None).await.unwrap()));
         tell(format!("{satellite:?}"));

@@ -194,7 +194,7 @@ pub(in super::super) async fn introspect(
     .await
 }
 
-fn read_team(row: &Row) -> Outcome<Team> {
+pub(super) fn read_team(row: &Row) -> Outcome<Team> {
     Ok(Team {
         id: id(row, "id")?,
         name: get(row, "name")?,
@@ -203,7 +203,7 @@ fn read_team(row: &Row) -> Outcome<Team> {
     })
 }
 
-fn read_user(row: &Row) -> Outcome<User> {
+pub(super) fn read_user(row: &Row) -> Outcome<User> {
     Ok(User {
         id: id(row, "id")?,
         username: get(row, "username")?,
@@ -212,7 +212,7 @@ fn read_user(row: &Row) -> Outcome<User> {
     })
 }
 
-fn read_token(row: &Row) -> Outcome<AccessToken> {
+pub(super) fn read_token(row: &Row) -> Outcome<AccessToken> {
     Ok(AccessToken {
         id: get(row, "id")?,
         token_hash: get(row, "token_hash")?,

@@ -177,7 +177,7 @@ pub(in super::super) async fn lapse_commands(tx: &Tx<'_>, now: &Timestamp) -> Ou
     Ok(lapsed)
 }
 
-fn read_command(row: &Row) -> Outcome<SatelliteCommand> {
+pub(super) fn read_command(row: &Row) -> Outcome<SatelliteCommand> {
     Ok(SatelliteCommand {
         id: id(row, "id")?,
         satellite_id: id(row, "satellite_id")?,

@@ -126,22 +126,23 @@ pub(in super::super) async fn heartbeats(
 ) -> Outcome<Vec<Heartbeat>> {
     let sql = r#"SELECT * FROM "satelliteHeartbeats" WHERE satellite_id = $1
                  ORDER BY timestamp DESC, id DESC LIMIT $2"#;
-    list(tx, sql, values![satellite, *limit], |row| {
-        Ok(Heartbeat {
-            id: get(row, "id")?,
-            satellite_id: id(row, "satellite_id")?,
-            status: get(row, "status")?,
-            system_metrics: json(row, "system_metrics")?,
-            process_count: small(row, "process_count")?,
-            healthy_process_count: small(row, "healthy_process_count")?,
-            error_count: number(row, "error_count")?,
-            response_time_ms: number_option(row, "response_time_ms")?,
-            uptime_seconds: number_option(row, "uptime_seconds")?,
-            version: get(row, "version")?,
-            timestamp: moment(row, "timestamp")?,
-        })
+    list(tx, sql, values![satellite, *limit], read_heartbeat).await
+}
+
+pub(super) fn read_heartbeat(row: &Row) -> Outcome<Heartbeat> {
+    Ok(Heartbeat {
+        id: get(row, "id")?,
+        satellite_id: id(row, "satellite_id")?,
+        status: get(row, "status")?,
+        system_metrics: json(row, "system_metrics")?,
+        process_count: small(row, "process_count")?,
+        healthy_process_count: small(row, "healthy_process_count")?,
+        error_count: number(row, "error_count")?,
+        response_time_ms: number_option(row, "response_time_ms")?,
+        uptime_seconds: number_option(row, "uptime_seconds")?,
+        version: get(row, "version")?,
+        timestamp: moment(row, "timestamp")?,
     })
-    .await
 }
 
 pub(in super::super) async fn processes(

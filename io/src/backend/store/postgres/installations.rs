@@ -224,7 +224,7 @@ pub(in super::super) async fn configuration_source(
     Ok(ConfigurationSource { version, inputs })
 }
 
-fn read_installation(row: &Row) -> Outcome<Installation> {
+pub(super) fn read_installation(row: &Row) -> Outcome<Installation> {
     Ok(Installation {
         id: id(row, "id")?,
         team_id: id(row, "team_id")?,

@@ -202,7 +202,7 @@ pub(in super::super) async fn secret(
     Ok((value.unwrap_or_else(|| candidate.to_owned()), added))
 }
 
-fn read_token(row: &Row) -> Outcome<RegistrationToken> {
+pub(super) fn read_token(row: &Row) -> Outcome<RegistrationToken> {
     let team_id = id_option(row, "team_id")?;
     Ok(RegistrationToken {
         id: get(row, "id")?,

@@ -48,7 +48,7 @@ pub(in super::super) async fn delete_server(tx: &Tx<'_>, id: &str) -> Outcome<bo
     Ok(change(tx, r#"DELETE FROM "mcpServers" WHERE id = $1"#, values![id]).await? > 0)
 }
 
-fn read_server(row: &Row) -> Outcome<Server> {
+pub(super) fn read_server(row: &Row) -> Outcome<Server> {
     Ok(Server {
         id: get(row, "id")?,
         name: get(row, "name")?,

@@ -211,7 +211,7 @@ pub(super) fn read_team(row: &Row<'_>) -> rusqlite::Result<Team> {
     })
 }
 
-fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
+pub(super) fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
         id: id(row, "id")?,
         username: row.get("username")?,
@@ -220,7 +220,7 @@ fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
     })
 }
 
-fn read_token(row: &Row<'_>) -> rusqlite::Result<AccessToken> {
+pub(super) fn read_token(row: &Row<'_>) -> rusqlite::Result<AccessToken> {
     Ok(AccessToken {
         id: row.get("id")?,
         token_hash: row.get("token_hash")?,

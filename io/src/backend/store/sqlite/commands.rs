@@ -156,7 +156,7 @@ pub(in super::super) fn lapse_commands(
     Ok(lapsed)
 }
 
-fn read_command(row: &Row<'_>) -> rusqlite::Result<SatelliteCommand> {
+pub(super) fn read_command(row: &Row<'_>) -> rusqlite::Result<SatelliteCommand> {
     Ok(SatelliteCommand {
         id: id(row, "id")?,
         satellite_id: id(row, "satellite_id")?,

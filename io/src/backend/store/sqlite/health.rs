@@ -129,22 +129,24 @@ pub(in super::super) fn heartbeats(
         r#"SELECT * FROM "satelliteHeartbeats" WHERE satellite_id = ?1
            ORDER BY timestamp DESC, id DESC LIMIT ?2"#,
         params![satellite.as_str(), limit],
-        |row| {
-            Ok(Heartbeat {
-                id: row.get("id")?,
-                satellite_id: id(row, "satellite_id")?,
-                status: row.get("status")?,
-                system_metrics: json(row, "system_metrics")?,
-                process_count: row.get("process_count")?,
-                healthy_process_count: row.get("healthy_process_count")?,
-                error_count: number(row, "error_count")?,
-                response_time_ms: number_option(row, "response_time_ms")?,
-                uptime_seconds: number_option(row, "uptime_seconds")?,
-                version: row.get("version")?,
-                timestamp: moment(row, "timestamp")?,
-            })
-        },
+        read_heartbeat,
     )
+}
+
+pub(super) fn read_heartbeat(row: &Row<'_>) -> rusqlite::Result<Heartbeat> {
+    Ok(Heartbeat {
+        id: row.get("id")?,
+        satellite_id: id(row, "satellite_id")?,
+        status: row.get("status")?,
+        system_metrics: json(row, "system_metrics")?,
+        process_count: row.get("process_count")?,
+        healthy_process_count: row.get("healthy_process_count")?,
+        error_count: number(row, "error_count")?,
+        response_time_ms: number_option(row, "response_time_ms")?,
+        uptime_seconds: number_option(row, "uptime_seconds")?,
+        version: row.get("version")?,
+        timestamp: moment(row, "timestamp")?,
+    })
 }
 
 pub(in super::super) fn processes(

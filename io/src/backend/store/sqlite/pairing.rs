@@ -215,7 +215,7 @@ pub(in super::super) fn secret(
     Ok((value, added))
 }
 
-fn read_token(row: &Row<'_>) -> rusqlite::Result<RegistrationToken> {
+pub(super) fn read_token(row: &Row<'_>) -> rusqlite::Result<RegistrationToken> {
     let team_id = id_option(row, "team_id")?;
     Ok(RegistrationToken {
         id: row.get("id")?,

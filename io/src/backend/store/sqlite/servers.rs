@@ -54,7 +54,7 @@ pub(in super::super) fn delete_server(
     Ok(change(tx, r#"DELETE FROM "mcpServers" WHERE id = ?1"#, [id])? > 0)
 }
 
-fn read_server(row: &Row<'_>) -> rusqlite::Result<Server> {
+pub(super) fn read_server(row: &Row<'_>) -> rusqlite::Result<Server> {
     Ok(Server {
         id: row.get("id")?,
         name: row.get("name")?,
